@@ -1,0 +1,1 @@
+"""Everything that runs without a screen: from a CRM export to a published edition."""

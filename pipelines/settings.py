@@ -1,0 +1,113 @@
+"""Where things are, and the few facts about the company that no export states.
+
+A workspace is one folder::
+
+    workspace/
+      settings.toml      optional; see Settings
+      landing.duckdb     every accepted and rejected row, append-only, with the ledger of loads
+      editions/          one immutable file per published edition
+      CURRENT            the name of the edition the pages show
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from pipelines.errors import WorkspaceError
+
+WORKSPACE_VARIABLE = "FORECAST_TRUST_WORKSPACE"
+DEFAULT_WORKSPACE = "workspace"
+PERIOD_KINDS = ("quarter", "month")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a workspace may state in ``settings.toml``; anything left out is inferred from the data.
+
+    reporting_currency: ISO code money is reported in (else the currency whose rate is 1, else the commonest).
+    period_kind: ``quarter`` or ``month`` (else inferred from the periods that calls were made for).
+    fiscal_year_start_month: 1 to 12 (else inferred likewise).
+    company_name: shown on every page.
+    memory_limit, threads, spill_directory: what DuckDB may use while publishing.
+    """
+
+    reporting_currency: str | None = None
+    period_kind: str | None = None
+    fiscal_year_start_month: int | None = None
+    company_name: str | None = None
+    memory_limit: str = "4GB"
+    threads: int | None = None
+    spill_directory: str | None = None
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The paths of one workspace. Making the object touches nothing on disk."""
+
+    root: Path
+
+    @classmethod
+    def at(cls, folder: str | os.PathLike[str] | None = None) -> Workspace:
+        """The named folder, else the environment's, else ``./workspace``."""
+        return cls(Path(folder or os.environ.get(WORKSPACE_VARIABLE) or DEFAULT_WORKSPACE).expanduser())
+
+    @property
+    def landing(self) -> Path:
+        return self.root / "landing.duckdb"
+
+    @property
+    def editions(self) -> Path:
+        return self.root / "editions"
+
+    @property
+    def current(self) -> Path:
+        return self.root / "CURRENT"
+
+    @property
+    def settings_file(self) -> Path:
+        return self.root / "settings.toml"
+
+    def create(self) -> None:
+        """Make the folders, readable by their owner alone: what is in them is personnel data."""
+        try:
+            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.editions.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise WorkspaceError(
+                f"The workspace {self.root} cannot be created: {error.strerror}.",
+                "Choose a folder you may write to with --workspace.",
+            ) from error
+
+    def settings(self) -> Settings:
+        """Read ``settings.toml``; a missing file means every default."""
+        if not self.settings_file.exists():
+            return Settings()
+        try:
+            stated = tomllib.loads(self.settings_file.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise WorkspaceError(
+                f"{self.settings_file.name} is not valid TOML: {error}.", "Correct that line and run again."
+            ) from error
+        known = {field.name for field in fields(Settings)}
+        unknown = sorted(set(stated) - known)
+        if unknown:
+            raise WorkspaceError(
+                f"{self.settings_file.name} has an unknown setting: {', '.join(unknown)}.",
+                f"Known settings are {', '.join(sorted(known))}.",
+            )
+        settings = Settings(**stated)
+        if settings.period_kind not in (None, *PERIOD_KINDS):
+            raise WorkspaceError(
+                f"period_kind is {settings.period_kind!r} in {self.settings_file.name}.",
+                f"Use one of {', '.join(PERIOD_KINDS)}.",
+            )
+        month = settings.fiscal_year_start_month
+        if month is not None and not (isinstance(month, int) and 1 <= month <= 12):
+            raise WorkspaceError(
+                f"fiscal_year_start_month is {month!r} in {self.settings_file.name}.",
+                "Use a whole number from 1 to 12.",
+            )
+        return settings
