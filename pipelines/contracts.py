@@ -447,7 +447,8 @@ class TeamBias(dy.Schema):
     ``landing_rate`` Σactual ÷ Σforecast over closed periods; ``estimate, lower, upper, level`` the same with its
     quarter-clustered t interval on the log scale. ``between_sd``: posterior median of τ, the spread of
     ln(landing rate) between forecasters beyond chance, with its interval; ``heterogeneity_p_value`` with the shared
-    quarter shock removed. ``status``: ``ok``, ``not_enough_history``, ``no_call``; ``between_status`` likewise, or ``one_forecaster``.
+    quarter shock removed. ``status``: ``ok``, ``not_enough_history``, ``no_call``; ``between_status`` likewise, or
+    ``one_forecaster``.
     """
 
     scope = _text(required=True)

@@ -1,0 +1,17 @@
+"""Fixtures that every test shares."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of reference numbers and third-party data that lies beside the repository on a developer's machine."""
+    if not SHARED.is_dir():
+        pytest.skip("needs the shared reference data beside the repository, which is absent here")
+    return SHARED
