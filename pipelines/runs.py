@@ -1,0 +1,231 @@
+"""The story in order: land → check → rebuild history → measure → publish."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import polars as pl
+
+from pipelines.contracts import PUBLISHED_TABLES
+from pipelines.engine.accuracy import accuracy
+from pipelines.engine.bias import forecaster_bias, team_bias
+from pipelines.errors import EditionError, TrustError, WorkspaceError
+from pipelines.ingest import FileReport, ingest_paths
+from pipelines.policy import DEFAULT_POLICY, METHOD_VERSION, Policy
+from pipelines.progress import Progress
+from pipelines.settings import Workspace
+from pipelines.simulate import simulate
+from pipelines.warehouse import editions, history
+from pipelines.warehouse.editions import EditionRef
+
+SIMULATED_FOLDER = "simulated"
+SIMULATED_STAMP = "made-with.json"
+
+
+def ingest(
+    workspace: Workspace,
+    paths: Sequence[Path],
+    progress: Progress,
+    *,
+    table: str | None = None,
+    mapping: str | None = None,
+    extracted_at: datetime | None = None,
+) -> list[FileReport]:
+    """Land files or folders. One bad file stops itself alone; the same file twice changes nothing.
+
+    Errors: WorkspaceError when the workspace cannot be written or another process is writing it.
+    """
+    workspace.create()
+    return ingest_paths(workspace, paths, table=table, mapping=mapping, extracted_at=extracted_at, progress=progress)
+
+
+def publish(
+    workspace: Workspace,
+    progress: Progress,
+    *,
+    as_of: datetime | None = None,
+    period: str | None = None,
+    policy: Policy = DEFAULT_POLICY,
+) -> EditionRef:
+    """Build one immutable edition from what was recorded at or before ``as_of`` (UTC), and make it current.
+
+    ``period``: the period the pages open on, by label (``Q4 2026``) or first day (``2026-10-01``); by default the one
+    that contains ``as_of``. Errors: EditionError when nothing has landed, when nothing was known by then, or when the
+    period does not exist; the current edition stays as it was.
+    """
+    if not workspace.landing.exists():
+        raise EditionError(
+            f"Nothing has landed in {workspace.root}.",
+            "Bring files with `forecast-trust ingest PATH`, or try `forecast-trust demo`.",
+        )
+    with _scratch(workspace) as scratch:
+        progress.stage("Rebuilding history")
+        with history.build(workspace, as_of, policy, workspace.settings(), scratch) as prepared:
+            tables = prepared.tables()
+            opened_on, opened_week = _opened_period(tables["periods"], prepared.as_of_at, period)
+            progress.stage("Measuring")
+            pairs = tables["forecast_pairs"]
+            tables["forecaster_bias"] = forecaster_bias(pairs, policy)
+            tables["team_bias"] = team_bias(pairs, tables["scope_members"], policy)
+            tables["accuracy"] = accuracy(pairs, policy)
+            tables["policy"] = pl.DataFrame(policy.as_rows(), schema={"name": pl.String, "value": pl.String})
+            progress.stage("Publishing")
+            row = {
+                "as_of_at": prepared.as_of_at,
+                "published_at": datetime.now(UTC).replace(tzinfo=None),
+                "method_version": METHOD_VERSION,
+                "reporting_currency": prepared.reporting_currency,
+                "input_digest": prepared.input_digest,
+                "company_name": workspace.settings().company_name,
+                "period_kind": prepared.period_kind,
+                "fiscal_year_start_month": prepared.fiscal_year_start_month,
+                "lock_week": policy.lock_week,
+                "open_period_start_on": opened_on,
+                "open_period_week": opened_week,
+                "is_simulated": prepared.is_simulated,
+            }
+            ref = editions.publish_edition(workspace, row, tables)
+    progress.done()
+    return ref
+
+
+def _opened_period(periods: pl.DataFrame, as_of_at: datetime, period: str | None) -> tuple[date | None, int | None]:
+    """The period the pages open on, and the last whole week of it known at ``as_of_at``."""
+    rows = periods.sort("period_start_on").to_dicts()
+    if period is not None:
+        named = [row for row in rows if period in (row["label"], str(row["period_start_on"]))]
+        if not named:
+            known = ", ".join(str(row["label"]) for row in rows[-4:])
+            raise EditionError(f"There is no period {period!r} in the landed data.", f"The latest periods are {known}.")
+        chosen = named[0]
+    else:
+        begun = [row for row in rows if row["period_start_on"] <= as_of_at.date()]
+        if not begun:
+            return None, None
+        chosen = begun[-1]
+    start: date = chosen["period_start_on"]
+    last_day = min(as_of_at.date(), chosen["period_end_on"])
+    return start, max((last_day - start).days // 7, 0)
+
+
+def demo(
+    workspace: Workspace, progress: Progress, *, reps: int = 40, quarters: int = 12, seed: int = 1
+) -> tuple[list[FileReport], EditionRef]:
+    """Simulate a company, bring it in through the same door as a customer's files, publish it.
+
+    Errors: WorkspaceError when the workspace already holds other data: simulated and real rows are never mixed.
+    """
+    folder = workspace.root / SIMULATED_FOLDER
+    stamp = folder / SIMULATED_STAMP
+    made_with = {"reps": reps, "quarters": quarters, "seed": seed, "version": version("forecast-trust")}
+    if workspace.landing.exists() and not (stamp.exists() and json.loads(stamp.read_text()) == made_with):
+        raise WorkspaceError(
+            f"The workspace {workspace.root} already holds other data, and a simulated company is never mixed with it.",
+            "Name another folder, for example `forecast-trust demo --workspace demo-2`.",
+        )
+    workspace.create()
+    if not stamp.exists():
+        progress.stage("Simulating a company")
+        shutil.rmtree(folder, ignore_errors=True)
+        simulate(folder, reps=reps, quarters=quarters, seed=seed, layout="salesforce", progress=progress)
+        stamp.write_text(json.dumps(made_with))
+    progress.done()
+    exports = [path for path in sorted(folder.iterdir()) if path.suffix != ".json" and path.name != "truth"]
+    reports = ingest(workspace, exports, progress)
+    return reports, publish(workspace, progress)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the check: an invariant that holds or not, or a remark on quality that only informs."""
+
+    name: str
+    holds: bool
+    detail: str
+
+
+def check(workspace: Workspace) -> list[Finding]:
+    """Integrity of the landing and of the current edition: the file as published, and what must be true in it."""
+    findings: list[Finding] = []
+    ref = editions.current(workspace)
+    if ref is None:
+        raise EditionError(
+            f"No edition has been published in {workspace.root}.",
+            "Run `forecast-trust publish` (after `forecast-trust ingest PATH`), or `forecast-trust demo`.",
+        )
+    for name, holds, detail in editions.verify(ref):
+        findings.append(Finding(name, holds, detail))
+    return findings
+
+
+def export(
+    workspace: Workspace,
+    table: str,
+    *,
+    edition_id: str | None = None,
+    file_format: str = "csv",
+    out: Path | None = None,
+) -> str | None:
+    """One published table, as is. Returns the text when it is not written to ``out``.
+
+    Errors: EditionError for an unknown table or edition; TrustError when Parquet is asked for without a file.
+    """
+    if table not in PUBLISHED_TABLES:
+        raise EditionError(f"There is no published table {table!r}.", f"The tables are {', '.join(PUBLISHED_TABLES)}.")
+    ref = editions.find(workspace, edition_id) if edition_id else editions.current(workspace)
+    if ref is None:
+        raise EditionError(
+            f"No edition has been published in {workspace.root}.",
+            "Run `forecast-trust publish` first, or name another folder with --workspace.",
+        )
+    frame = editions.read(ref, table)
+    if file_format == "parquet":
+        if out is None:
+            raise TrustError("Parquet is not text and cannot be printed.", "Name a file with --out FILE.")
+        frame.write_parquet(out)
+        return None
+    text = frame.write_csv() if file_format == "csv" else _as_json(frame)
+    if out is None:
+        return text
+    try:
+        out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise TrustError(f"{out} cannot be written: {error.strerror}.", "Name another file with --out.") from error
+    return None
+
+
+def _as_json(frame: pl.DataFrame) -> str:
+    """An array of objects; money as decimal text, so that no cent is lost to binary fractions."""
+
+    def plain(value: object) -> object:
+        if isinstance(value, datetime | date):
+            return value.isoformat()
+        return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+
+    rows = [{name: plain(value) for name, value in row.items()} for row in frame.iter_rows(named=True)]
+    return json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
+
+
+@contextmanager
+def _scratch(workspace: Workspace) -> Iterator[Path]:
+    """A folder inside the workspace (same disk, so that a rename is atomic), gone afterwards.
+
+    What a killed run left behind is removed once it is a day old: younger ones may belong to a run in progress.
+    """
+    for left in workspace.root.glob(".scratch-*"):
+        if time.time() - left.stat().st_mtime > 86_400:
+            shutil.rmtree(left, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=".scratch-", dir=workspace.root))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
