@@ -183,10 +183,9 @@ def editions(workspace: Path) -> None:
     current = edition_store.current(place)
     for ref in edition_store.list_editions(place):
         mark = "*" if current and ref.edition_id == current.edition_id else " "
-        click.echo(
-            f"{mark} {ref.edition_id}  as of {ref.as_of_at:%Y-%m-%d %H:%M:%S}  published {ref.published_at:%Y-%m-%d %H:%M:%S}  "
-            f"method {ref.method_version}  inputs {ref.input_digest}"
-        )
+        as_of, published = (f"{moment:%Y-%m-%d %H:%M:%S}" for moment in (ref.as_of_at, ref.published_at))
+        line = f"{mark} {ref.edition_id}  as of {as_of}  published {published}"
+        click.echo(f"{line}  method {ref.method_version}  inputs {ref.input_digest}")
 
 
 @main.command()
