@@ -1,0 +1,327 @@
+"""Landing: every accepted and every rejected row, append-only, with a ledger of who landed what and when.
+
+One table ``landed_<table>`` per input table: the contract's columns, then ``load_id`` and ``line`` (where the row came
+from), ``key_hash`` and ``row_hash``. A row is in force for its key until a later load brings another content for that
+key; nothing is updated or deleted. A file lands in one transaction, rows, rejects and ledger entry together, or not at
+all: a killed process leaves the file unlanded and everything before it intact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from types import TracebackType
+
+import duckdb
+import polars as pl
+
+from pipelines.contracts import INPUT_TABLES, InputTable
+from pipelines.errors import WorkspaceError
+from pipelines.settings import Workspace
+from pipelines.warehouse.store import OWNER_ONLY, column_types, connect, frame, frame_schema, statement, trouble
+
+DUPLICATE_RULE = "duplicate_id"
+
+_LEDGER = """
+create table if not exists loads (
+    load_id BIGINT, file_name VARCHAR, table_name VARCHAR, mapping_name VARCHAR, sha256 VARCHAR,
+    extracted_at TIMESTAMP, landed_at TIMESTAMP, row_count BIGINT, accepted_count BIGINT, rejected_count BIGINT,
+    unchanged_count BIGINT, rejected_amount DECIMAL(18,2), status VARCHAR, problem VARCHAR, remedy VARCHAR
+);
+create table if not exists rejected_rows (
+    file_name VARCHAR, line BIGINT, table_name VARCHAR, rule VARCHAR, column_name VARCHAR, value VARCHAR,
+    amount DECIMAL(18,2), load_id BIGINT
+);
+"""
+
+_REJECTED_COLUMNS = ("file_name", "line", "table_name", "rule", "column_name", "value", "amount")
+
+
+@dataclass(frozen=True)
+class LandResult:
+    """Rows of one file: newly landed, rejected, and equal to what was in force; money the rejected rows stand for.
+
+    ``rejected_amount`` is in the rows' own currencies, None when no rejected row states an amount.
+    """
+
+    accepted_count: int
+    rejected_count: int
+    unchanged_count: int
+    rejected_amount: Decimal | None = None
+
+
+def hash_expression(columns: Iterable[str]) -> str:
+    """128 bits of a row's content. Nulls are left out, so that a column added to a contract changes no old row."""
+    parts = ", ".join(f"'{name}=' || cast({name} as varchar)" for name in columns)
+    return f"md5_number(concat_ws(chr(31), {parts}))"
+
+
+class Landing:
+    """The landing file, open for writing by one process. Use as a context manager."""
+
+    def __init__(self, workspace: Workspace, con: duckdb.DuckDBPyConnection) -> None:
+        self._workspace = workspace
+        self._con = con
+
+    @classmethod
+    def open(cls, workspace: Workspace) -> Landing:
+        """Open the workspace's landing, making it where there is none.
+
+        Errors: WorkspaceError when another process holds it or when it is damaged.
+        """
+        workspace.create()
+        path = workspace.landing
+        if path.exists() and path.stat().st_size == 0:
+            path.unlink()  # a process killed while creating the file; nothing can be in it
+        con = connect(path, workspace.settings())
+        try:
+            path.chmod(OWNER_ONLY)
+            con.execute(_LEDGER)
+            for table in INPUT_TABLES.values():
+                _fit_table(con, table)
+        except duckdb.Error as error:
+            con.close()
+            raise trouble(path, error) from error
+        return cls(workspace, con)
+
+    def __enter__(self) -> Landing:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._con.close()
+
+    def already_landed(self, sha256: str, table: str, mapping: str, extracted_at: datetime | None = None) -> bool:
+        """Whether this very file has landed as this table through this mapping (and for this extract, if given)."""
+        found = frame(
+            self._con,
+            """
+            select 1 from loads
+            where sha256 = $sha256 and table_name = $table_name and mapping_name = $mapping_name and status = 'landed'
+              and ($extracted_at is null or extracted_at is not distinct from $extracted_at)
+            limit 1
+            """,
+            {"sha256": sha256, "table_name": table, "mapping_name": mapping, "extracted_at": extracted_at},
+        )
+        return found.height > 0
+
+    def land(
+        self,
+        *,
+        file_name: str,
+        table: str,
+        mapping_name: str,
+        sha256: str,
+        batches: Iterable[tuple[pl.DataFrame, pl.DataFrame]],
+        extracted_at: datetime | None = None,
+    ) -> LandResult:
+        """Land one file: everything of it or nothing.
+
+        Each batch is (accepted rows in the contract's columns + ``line`` Int64, unique in the file; rejected rows in
+        the columns of contracts.RejectedRows). Errors raised by ``batches`` pass through and nothing of the file
+        lands; WorkspaceError when the disk or the landing file fails.
+        """
+        contract = INPUT_TABLES[table]
+        try:
+            self._con.execute("begin transaction")
+            try:
+                load_id = self._next_load_id()
+                self._stage(contract, batches, load_id)
+                self._settle(contract, file_name, load_id)
+                result = self._count(load_id)
+                self._con.execute("drop table staged_rows; drop table outcomes; drop view landed_rows")
+                self._record(
+                    load_id=load_id,
+                    file_name=file_name,
+                    table_name=table,
+                    mapping_name=mapping_name,
+                    sha256=sha256,
+                    extracted_at=extracted_at,
+                    result=result,
+                    status="landed",
+                )
+            except BaseException:
+                self._con.execute("rollback")
+                raise
+            self._con.execute("commit")
+        except duckdb.Error as error:
+            raise trouble(self._workspace.landing, error) from error
+        return result
+
+    def _stage(self, contract: InputTable, batches: Iterable[tuple[pl.DataFrame, pl.DataFrame]], load_id: int) -> None:
+        """Take in the file's rows with their hashes, and the rows rejected on the way."""
+        con, columns = self._con, ", ".join(contract.columns)
+        precedence = "modified_at" if "modified_at" in contract.columns else "cast(null as timestamp)"
+        con.execute(
+            f"create or replace temp table staged_rows as select {columns}, line, key_hash, row_hash, "
+            f"{precedence} as precedence_at from landed_{contract.name} limit 0"
+        )
+        row_hash, key_hash = hash_expression(contract.columns), hash_expression(contract.key)
+        wanted = {**frame_schema(contract.schema), "line": pl.Int64()}
+        for accepted, rejected in batches:
+            if accepted.height:
+                con.register("batch_rows", accepted.select(pl.col(name).cast(kind) for name, kind in wanted.items()))
+                con.execute(
+                    f"insert into staged_rows select {columns}, line, {key_hash}, {row_hash}, {precedence} "
+                    "from batch_rows"
+                )
+                con.unregister("batch_rows")
+            if rejected.height:
+                con.register("batch_rejects", rejected)
+                con.execute(
+                    f"insert into rejected_rows select {', '.join(_REJECTED_COLUMNS)}, $load_id from batch_rejects",
+                    {"load_id": load_id},
+                )
+                con.unregister("batch_rejects")
+
+    def _settle(self, contract: InputTable, file_name: str, load_id: int) -> None:
+        """Decide what becomes of each staged row, land what is new, keep the losers of a repeated key as rejects."""
+        con, columns = self._con, ", ".join(contract.columns)
+        con.execute(
+            f"create or replace temp view landed_rows as select key_hash, row_hash, load_id from landed_{contract.name}"
+        )
+        con.execute(f"create or replace temp table outcomes as {statement('landing_outcome')}")
+        con.execute(
+            f"insert into landed_{contract.name} ({columns}, load_id, line, key_hash, row_hash) "
+            f"select {columns}, $load_id, line, key_hash, row_hash "
+            "from staged_rows inner join outcomes using (line) where outcome = 'landed' order by line",
+            {"load_id": load_id},
+        )
+        key, amount = contract.key[0], contract.amount_column or "null"
+        con.execute(
+            "insert into rejected_rows "
+            f"select $file_name, line, $table_name, $rule, '{key}', cast({key} as varchar), "
+            f"cast({amount} as decimal(18,2)), $load_id "
+            "from staged_rows inner join outcomes using (line) where outcome = 'duplicate'",
+            {"file_name": file_name, "table_name": contract.name, "rule": DUPLICATE_RULE, "load_id": load_id},
+        )
+
+    def record_failed(
+        self, *, file_name: str, sha256: str, table: str | None, mapping_name: str | None, problem: str, remedy: str
+    ) -> None:
+        """Note in the ledger that a file was refused whole, with its two sentences; no row of it has landed."""
+        try:
+            self._record(
+                load_id=self._next_load_id(),
+                file_name=file_name,
+                table_name=table,
+                mapping_name=mapping_name,
+                sha256=sha256,
+                extracted_at=None,
+                result=LandResult(0, 0, 0),
+                status="failed",
+                problem=problem,
+                remedy=remedy,
+            )
+        except duckdb.Error as error:
+            raise trouble(self._workspace.landing, error) from error
+
+    def loads(self) -> pl.DataFrame:
+        """The ledger, one row per file landed or refused, in order."""
+        return frame(self._con, "select * from loads order by load_id")
+
+    def rejected_rows(self) -> pl.DataFrame:
+        """One row per rule that a landed row broke (contracts.RejectedRows + ``load_id``)."""
+        return frame(self._con, "select * from rejected_rows order by load_id, line, rule, column_name")
+
+    def rows(self, table: str) -> pl.DataFrame:
+        """Every landed row of one input table in the contract's columns, with ``load_id`` and ``line``."""
+        columns = ", ".join(INPUT_TABLES[table].columns)
+        return frame(self._con, f"select {columns}, load_id, line from landed_{table} order by load_id, line")
+
+    def summary(self) -> pl.DataFrame:
+        """One row per input table: ``table_name``, ``row_count`` landed, ``rejected_count`` and ``file_count``."""
+        counts = [
+            frame(
+                self._con,
+                "select $table_name as table_name, "
+                f"(select count(*) from landed_{name}) as row_count, "
+                "(select count(distinct (load_id, line)) from rejected_rows where table_name = $table_name) "
+                "as rejected_count, "
+                "(select count(*) from loads where table_name = $table_name and status = 'landed') as file_count",
+                {"table_name": name},
+            )
+            for name in INPUT_TABLES
+        ]
+        return pl.concat(counts)
+
+    def _next_load_id(self) -> int:
+        row = self._con.execute("select coalesce(max(load_id), 0) + 1 from loads").fetchone()
+        if row is None:
+            raise WorkspaceError("The ledger of loads cannot be read.", "Restore landing.duckdb from a backup.")
+        return int(row[0])
+
+    def _count(self, load_id: int) -> LandResult:
+        row = self._con.execute(
+            """
+            select
+                (select count(*) from outcomes where outcome = 'landed'),
+                (select count(distinct line) from rejected_rows where load_id = $load_id),
+                (select count(*) from outcomes where outcome = 'unchanged'),
+                (select sum(amount) from
+                    (select line, max(amount) as amount from rejected_rows where load_id = $load_id group by line))
+            """,
+            {"load_id": load_id},
+        ).fetchone()
+        if row is None:
+            raise WorkspaceError("The landed rows cannot be counted.", "Restore landing.duckdb from a backup.")
+        return LandResult(*row)
+
+    def _record(
+        self,
+        *,
+        load_id: int,
+        file_name: str,
+        table_name: str | None,
+        mapping_name: str | None,
+        sha256: str,
+        extracted_at: datetime | None,
+        result: LandResult,
+        status: str,
+        problem: str | None = None,
+        remedy: str | None = None,
+    ) -> None:
+        self._con.execute(
+            """
+            insert into loads select
+                $load_id, $file_name, $table_name, $mapping_name, $sha256, $extracted_at, $landed_at, $row_count,
+                $accepted_count, $rejected_count, $unchanged_count, $rejected_amount, $status, $problem, $remedy
+            """,
+            {
+                "load_id": load_id,
+                "file_name": file_name,
+                "table_name": table_name,
+                "mapping_name": mapping_name,
+                "sha256": sha256,
+                "extracted_at": extracted_at,
+                "landed_at": datetime.now(UTC).replace(tzinfo=None),
+                "row_count": result.accepted_count + result.rejected_count + result.unchanged_count,
+                "accepted_count": result.accepted_count,
+                "rejected_count": result.rejected_count,
+                "unchanged_count": result.unchanged_count,
+                "rejected_amount": result.rejected_amount,
+                "status": status,
+                "problem": problem,
+                "remedy": remedy,
+            },
+        )
+
+
+def _fit_table(con: duckdb.DuckDBPyConnection, table: InputTable) -> None:
+    """Make the landing table, or add the columns that a newer contract has."""
+    types = column_types(table.schema) | {
+        "load_id": "BIGINT",
+        "line": "BIGINT",
+        "key_hash": "UHUGEINT",
+        "row_hash": "UHUGEINT",
+    }
+    columns = ", ".join(f"{name} {kind}" for name, kind in types.items())
+    con.execute(f"create table if not exists landed_{table.name} ({columns})")
+    for name, kind in types.items():
+        con.execute(f"alter table landed_{table.name} add column if not exists {name} {kind}")

@@ -1,0 +1,97 @@
+"""What landing, history and editions share: opening DuckDB, statements in files, contract types in SQL."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+from pathlib import Path
+
+import dataframely as dy
+import duckdb
+import polars as pl
+
+from pipelines.errors import WorkspaceError
+from pipelines.settings import Settings
+
+OWNER_ONLY = 0o600
+
+
+def sql_type(dtype: pl.DataType | type[pl.DataType]) -> str:
+    """The DuckDB type that holds a contract's dtype without loss."""
+    if isinstance(dtype, pl.Decimal):
+        return f"DECIMAL({dtype.precision},{dtype.scale})"
+    plain = {
+        pl.String: "VARCHAR",
+        pl.Date: "DATE",
+        pl.Datetime: "TIMESTAMP",
+        pl.Float64: "DOUBLE",
+        pl.Int64: "BIGINT",
+        pl.Boolean: "BOOLEAN",
+    }
+    return plain[dtype.base_type()]
+
+
+def column_types(schema: type[dy.Schema]) -> dict[str, str]:
+    """Column → DuckDB type, in the contract's order."""
+    return {name: sql_type(column.dtype) for name, column in schema.columns().items()}
+
+
+def frame_schema(schema: type[dy.Schema]) -> dict[str, pl.DataType]:
+    """Column → polars dtype, in the contract's order."""
+    return {name: column.dtype for name, column in schema.columns().items()}
+
+
+@cache
+def statement(table: str) -> str:
+    """The statement that makes ``table``, from ``sql/<table>.sql``."""
+    return resources.files("pipelines.warehouse").joinpath("sql", f"{table}.sql").read_text(encoding="utf-8")
+
+
+def frame(con: duckdb.DuckDBPyConnection, query: str, params: dict[str, object] | None = None) -> pl.DataFrame:
+    """The rows of one query, on a cursor of its own: a connection shared between threads may return nothing."""
+    with con.cursor() as cursor:
+        rows: pl.DataFrame = cursor.sql(query, params=params or {}).pl()
+    return rows
+
+
+def connect(path: Path, settings: Settings, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
+    """Open a database file with the workspace's limits; extensions are neither fetched nor loaded.
+
+    Errors: WorkspaceError when another process holds the file, or when it is damaged.
+    """
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": settings.memory_limit,
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        "preserve_insertion_order": False,
+    }
+    if settings.threads:
+        config["threads"] = settings.threads
+    if settings.spill_directory:
+        config["temp_directory"] = settings.spill_directory
+    try:
+        return duckdb.connect(str(path), read_only=read_only, config=config)
+    except duckdb.Error as error:
+        raise trouble(path, error) from error
+
+
+def trouble(path: Path, error: duckdb.Error) -> WorkspaceError:
+    """Two sentences for what DuckDB says about a file."""
+    text = str(error)
+    if "lock" in text.lower() or "different configuration" in text:
+        return WorkspaceError(
+            f"{path.name} is in use by another process.",
+            "Wait until its ingest or publish has ended, then run the command again.",
+        )
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return WorkspaceError(
+            f"The work on {path.name} needs more memory than memory_limit allows.",
+            "Raise memory_limit in settings.toml, or name a disk with room as spill_directory.",
+        )
+    if "No space left" in text:
+        return WorkspaceError(f"The disk of {path.name} is full.", "Make room and run the command again.")
+    first_line = text.strip().splitlines()[0] if text.strip() else type(error).__name__
+    return WorkspaceError(
+        f"{path.name} cannot be read as a database: {first_line[:200]}.",
+        "Restore it from a backup, or move it away and ingest the exports again.",
+    )
