@@ -1,0 +1,90 @@
+"""Each rule of the verdict, and that staleness lowers it by one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import polars as pl
+import pytest
+
+from pipelines.engine.funnel import FUNNEL_SCHEMA, funnel_limits
+from pipelines.engine.verdict import Evidence, differ, verdict
+from pipelines.policy import DEFAULT_POLICY
+
+GOOD = Evidence(
+    has_call=True,
+    period_count=12,
+    lower=0.95,
+    upper=1.02,
+    fair_count=9,
+    skill_rate=0.3,
+    compared_count=11,
+    gain_upper=0.2,
+    caller_count=40,
+    missing_count=0,
+    is_stale=False,
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "state", "reasons"),
+    [
+        ({}, "trust", ("on_record",)),
+        ({"lower": 0.92, "upper": 0.97}, "trust", ("on_record",)),
+        ({"lower": 0.85, "upper": 0.95}, "trust_with_care", ("runs_high",)),
+        ({"lower": 1.05, "upper": 1.15}, "trust_with_care", ("runs_low",)),
+        ({"lower": 0.85, "upper": 1.05}, "trust_with_care", ("lean_uncertain",)),
+        ({"fair_count": 6}, "trust_with_care", ("scattered",)),
+        ({"fair_count": 7}, "trust", ("on_record",)),
+        ({"skill_rate": 0.0}, "trust_with_care", ("no_better_than_naive",)),
+        ({"skill_rate": None}, "trust_with_care", ("skill_unknown",)),
+        ({"compared_count": 3}, "trust_with_care", ("skill_unknown",)),
+        ({"caller_count": 36, "missing_count": 4}, "trust", ("on_record",)),
+        ({"caller_count": 35, "missing_count": 5}, "trust_with_care", ("missing_calls",)),
+        ({"lower": 0.70, "upper": 0.80}, "do_not_rely", ("far_high",)),
+        ({"lower": 1.21, "upper": 1.4}, "do_not_rely", ("far_low",)),
+        ({"lower": 0.70, "upper": 0.84}, "trust_with_care", ("runs_high",)),
+        ({"gain_upper": -0.01}, "do_not_rely", ("worse_than_naive",)),
+        ({"gain_upper": -0.01, "compared_count": 5}, "trust", ("on_record",)),
+        ({"is_stale": True}, "trust_with_care", ("stale",)),
+        ({"is_stale": True, "fair_count": 5}, "do_not_rely", ("stale", "scattered")),
+        ({"has_call": False}, "trust", ("no_call_now",)),
+        ({"period_count": 3}, "not_enough_history", ("few_periods",)),
+        ({"period_count": 3, "is_stale": True}, "not_enough_history", ("few_periods",)),
+        ({"lower": None, "upper": None}, "not_enough_history", ("few_periods",)),
+        ({"has_call": False, "period_count": 0}, "not_enough_history", ("no_calls",)),
+        ({"fair_count": 3, "skill_rate": -0.1}, "trust_with_care", ("scattered", "no_better_than_naive")),
+    ],
+)
+def test_rules(changes: dict[str, object], state: str, reasons: tuple[str, ...]) -> None:
+    found = verdict(replace(GOOD, **changes), DEFAULT_POLICY)  # type: ignore[arg-type]
+    assert (found.state, found.reasons) == (state, reasons)
+
+
+@pytest.mark.parametrize(
+    ("p_value", "status", "count", "expected"),
+    [
+        (0.01, "ok", 40, "differ"),
+        (0.05, "ok", 40, "differ"),
+        (0.06, "ok", 40, "no_evidence"),
+        (None, "ok", 40, "too_little"),
+        (0.01, "one_forecaster", 1, "too_little"),
+        (0.01, "not_enough_history", 40, "too_little"),
+    ],
+)
+def test_differing_needs_evidence(p_value: float | None, status: str, count: int, expected: str) -> None:
+    found = differ(heterogeneity_p_value=p_value, between_status=status, forecaster_count=count, policy=DEFAULT_POLICY)
+    assert found == expected
+
+
+def test_funnel_by_pencil() -> None:
+    # at an error of 0.5 and 80 %: z = 1.281552, exp(0.640776) = 1.897953; 0.9 ÷ and × that
+    limits = funnel_limits(pl.Series([0.5, 0.1, None]), common=0.9, level=0.8, points=3)
+    assert limits["own_error_rate"].to_list() == [0.0, 0.25, 0.5]
+    assert limits.row(0) == (0.0, 0.9, 0.9)
+    assert limits.row(2)[1:] == pytest.approx((0.474195, 1.708158), abs=1e-6)
+
+
+def test_funnel_without_errors_is_empty() -> None:
+    assert dict(funnel_limits(pl.Series([None], dtype=pl.Float64), common=0.9, level=0.8).schema) == FUNNEL_SCHEMA
+    assert funnel_limits(pl.Series([0.0]), common=0.9, level=0.8).is_empty()
