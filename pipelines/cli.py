@@ -213,3 +213,7 @@ def dashboard(workspace: Path, port: int) -> None:
     # Screens register themselves (pyproject.toml), so that the pipelines never depend on one.
     serve = entry_points(group="forecast_trust.screens")["dashboard"].load()
     sys.exit(serve(Workspace.at(workspace), port))
+
+
+if __name__ == "__main__":
+    main()

@@ -79,6 +79,15 @@ class Policy:
     inactive_days: int = 30
     """Days without activity after which an open deal is called stalled."""
 
+    match_days: int = 45
+    """Days between winning and booking within which two records may be one sale: a billing cycle and a half."""
+
+    match_amount_rate: float = 0.01
+    """Difference, as a share of the opportunity, that still counts as agreeing: rounding, rates of exchange ..."""
+
+    match_amount_cents: int = 100
+    """... and never less than this many cents."""
+
     def as_rows(self) -> list[dict[str, str]]:
         """One row per choice: ``name``, ``value``, for the edition's ``policy`` table and its digest."""
         return [{"name": name, "value": repr(value)} for name, value in sorted(asdict(self).items())]

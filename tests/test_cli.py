@@ -1,0 +1,171 @@
+"""The command as a stranger uses it: exit codes, two-sentence errors, the whole path on a small company."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+import pytest
+from click.testing import CliRunner
+
+from pipelines.cli import main
+
+pytestmark = pytest.mark.usefixtures("_no_workspace_variable")
+
+
+@pytest.fixture
+def _no_workspace_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FORECAST_TRUST_WORKSPACE", raising=False)
+
+
+def run(*arguments: str | Path) -> tuple[int, str, str]:
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.stdout, result.stderr
+
+
+@pytest.fixture(scope="module")
+def company(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace holding a small simulated company, made by the command itself."""
+    workspace = tmp_path_factory.mktemp("cli") / "workspace"
+    code, out, err = run("demo", "--workspace", workspace, "--reps", "6", "--quarters", "7", "--seed", "3")
+    assert code == 0, out + err
+    return workspace
+
+
+def table(workspace: Path, name: str, *more: str | Path) -> list[dict[str, str]]:
+    code, out, err = run("export", name, "--workspace", workspace, *more)
+    assert code == 0, err
+    return list(csv.DictReader(io.StringIO(out)))
+
+
+def test_demo_says_what_to_run_next_and_repeats_without_change(company: Path) -> None:
+    before = table(company, "forecaster_bias")
+    code, out, _ = run("demo", "--workspace", company, "--reps", "6", "--quarters", "7", "--seed", "3")
+    assert code == 0
+    assert "forecast-trust dashboard" in out
+    assert "0 accepted, 0 rejected" in out
+    assert table(company, "forecaster_bias") == before
+
+
+def test_demo_never_mixes_two_companies(company: Path) -> None:
+    code, _, err = run("demo", "--workspace", company, "--reps", "6", "--quarters", "7", "--seed", "4")
+    assert code == 1
+    assert "already holds other data" in err
+    assert "--workspace" in err
+
+
+def test_check_holds_on_a_fresh_edition(company: Path) -> None:
+    code, out, err = run("check", "--workspace", company)
+    assert code == 0, out + err
+    assert "BROKEN" not in out
+
+
+def test_an_altered_edition_is_found_out(company: Path, tmp_path: Path) -> None:
+    edition = next((company / "editions").glob("*.duckdb"))
+    copy = tmp_path / "workspace"
+    (copy / "editions").mkdir(parents=True)
+    (copy / "CURRENT").write_bytes((company / "CURRENT").read_bytes())
+    target = copy / "editions" / edition.name
+    target.write_bytes(edition.read_bytes())
+    script = "import duckdb, sys; duckdb.connect(sys.argv[1]).execute('UPDATE forecast_pairs SET forecast_amount = 1')"
+    subprocess.run([sys.executable, "-c", script, str(target)], check=True)
+    code, out, err = run("check", "--workspace", copy)
+    assert code == 1
+    assert "BROKEN" in out
+    assert "checks are broken" in err
+
+
+def test_editions_lists_what_was_published(company: Path) -> None:
+    code, out, _ = run("editions", "--workspace", company)
+    assert code == 0
+    assert out.startswith("* ")
+    assert table(company, "edition")[0]["edition_id"] in out
+
+
+def test_an_earlier_as_of_is_a_new_edition_and_knows_nothing_later(company: Path) -> None:
+    now = table(company, "edition")[0]
+    code, out, err = run("publish", "--workspace", company, "--as-of", "2026-05-15")
+    assert code == 0, out + err
+    then = table(company, "edition")[0]
+    assert then["as_of_at"].startswith("2026-05-15T23:59:59")
+    assert then["edition_id"] != now["edition_id"]
+    pairs = table(company, "forecast_pairs")
+    assert max(row["period_start_on"] for row in pairs) <= "2026-05-15"
+    open_pairs = [row for row in pairs if row["period_start_on"] == "2026-04-01"]
+    assert open_pairs
+    assert {row["actual_amount"] for row in open_pairs} == {""}
+    # The older edition is still there, and opens by its id.
+    assert table(company, "edition", "--edition", now["edition_id"])[0] == now
+    code, _, err = run("publish", "--workspace", company)
+    assert code == 0, err
+    assert table(company, "edition")[0] == now
+
+
+def test_pairs_keep_the_sign_rule(company: Path) -> None:
+    closed = [row for row in table(company, "forecast_pairs") if row["status"] == "closed"]
+    assert closed
+    for row in closed:
+        forecast, actual, error = (
+            round(float(row[name]) * 100) for name in ("forecast_amount", "actual_amount", "error_amount")
+        )
+        assert error == forecast - actual
+
+
+def test_export_formats_agree(company: Path, tmp_path: Path) -> None:
+    rows = table(company, "team_bias")
+    code, out, _ = run("export", "team_bias", "--workspace", company, "--format", "json")
+    assert code == 0
+    assert len(json.loads(out)) == len(rows)
+    target = tmp_path / "bias.parquet"
+    code, _, _ = run("export", "team_bias", "--workspace", company, "--format", "parquet", "--out", target)
+    assert code == 0
+    assert pl.read_parquet(target).height == len(rows)
+    code, _, err = run("export", "team_bias", "--workspace", company, "--format", "parquet")
+    assert code == 1
+    assert "--out" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["publish"], 1, "Nothing has landed"),
+        (["check"], 1, "No edition"),
+        (["export", "forecast_pairs"], 1, "No edition"),
+        (["ingest", "nowhere.csv"], 1, "nowhere.csv"),
+        (["export", "no_such_table"], 2, "no_such_table"),
+        (["publish", "--as-of", "soon"], 2, "soon"),
+        (["demo", "--reps", "none"], 2, "none"),
+        (["no-such-command"], 2, "no-such-command"),
+    ],
+)
+def test_mistakes_are_told_in_words(arguments: Sequence[str], code: int, words: str, tmp_path: Path) -> None:
+    more = [] if arguments[0] == "no-such-command" else ["--workspace", tmp_path / "empty"]
+    got, out, err = run(*arguments, *more)
+    assert got == code
+    assert words in err
+    assert "Traceback" not in out + err
+
+
+def test_a_killed_publish_leaves_the_current_edition(company: Path) -> None:
+    before = table(company, "edition")
+    command = [sys.executable, "-m", "pipelines.cli", "publish", "--workspace", str(company), "--as-of", "2026-03-03"]
+    for seconds in (0.8, 1.6):
+        with pytest.raises(subprocess.TimeoutExpired):
+            subprocess.run(command, timeout=seconds, check=False, capture_output=True)
+        assert table(company, "edition") == before
+        code, out, _ = run("check", "--workspace", company)
+        assert code == 0, out
+
+
+def test_the_workspace_can_come_from_the_environment(company: Path) -> None:
+    result = CliRunner().invoke(main, ["editions"], env={**os.environ, "FORECAST_TRUST_WORKSPACE": str(company)})
+    assert result.exit_code == 0
