@@ -20,7 +20,16 @@ import polars as pl
 from pipelines.contracts import INPUT_TABLES, InputTable
 from pipelines.errors import WorkspaceError
 from pipelines.settings import Workspace
-from pipelines.warehouse.store import OWNER_ONLY, column_types, connect, frame, frame_schema, statement, trouble
+from pipelines.warehouse.store import (
+    OWNER_ONLY,
+    column_types,
+    connect,
+    frame,
+    frame_schema,
+    hash_expression,
+    statement,
+    trouble,
+)
 
 DUPLICATE_RULE = "duplicate_id"
 
@@ -50,12 +59,6 @@ class LandResult:
     rejected_count: int
     unchanged_count: int
     rejected_amount: Decimal | None = None
-
-
-def hash_expression(columns: Iterable[str]) -> str:
-    """128 bits of a row's content. Nulls are left out, so that a column added to a contract changes no old row."""
-    parts = ", ".join(f"'{name}=' || cast({name} as varchar)" for name in columns)
-    return f"md5_number(concat_ws(chr(31), {parts}))"
 
 
 class Landing:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -52,6 +54,23 @@ def frame(con: duckdb.DuckDBPyConnection, query: str, params: dict[str, object] 
     with con.cursor() as cursor:
         rows: pl.DataFrame = cursor.sql(query, params=params or {}).pl()
     return rows
+
+
+def hash_expression(columns: Iterable[str]) -> str:
+    """128 bits of a row's content. Nulls are left out, so that a column added to a contract changes no old row."""
+    parts = ", ".join(f"'{name}=' || cast({name} as varchar)" for name in columns)
+    return f"md5_number(concat_ws(chr(31), {parts}))"
+
+
+def content_digest(con: duckdb.DuckDBPyConnection, table: str, columns: Iterable[str]) -> str:
+    """Digest of a table's rows, whatever their order: equal rows give equal digests on every machine."""
+    query = f"""
+        select count(*) as n, bit_xor(h) as x, sum(cast(h % 18446744073709551557 as hugeint)) as s
+        from (select {hash_expression(columns)} as h from {table})
+    """
+    with con.cursor() as cursor:
+        rows = cursor.sql(query).fetchall()
+    return hashlib.sha256(repr(rows).encode()).hexdigest()
 
 
 def connect(path: Path, settings: Settings, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
