@@ -1,0 +1,115 @@
+"""Shared filters: three widgets at most, one frozen value, kept in the URL so that a view is a link."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import streamlit as st
+
+from dashboard import theme
+from pipelines.contracts import CALL_CATEGORIES, LAYERS
+from pipelines.policy import COMPANY_SCOPE
+
+LAYER_NAMES = {"rep": "Reps", "manager": "Managers", "executive": "Executives", "finance": "Finance"}
+CATEGORY_NAMES = {"commit": "commit", "most_likely": "most likely", "best_case": "best case"}
+
+_WIDTH = 210
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What a page is asked about: hashable, so that it keys every cached answer.
+
+    ``scope`` is ``company`` or a person's id; ``layer`` and ``category`` say whose calls and which kind.
+    """
+
+    edition_id: str
+    scope: str = COMPANY_SCOPE
+    layer: str = "rep"
+    category: str = "commit"
+
+    @property
+    def calls(self) -> tuple[str, str]:
+        return (self.layer, self.category)
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the current edition lets a reader choose. ``editions`` newest first, as (id, label); ``scopes`` as
+    (scope, label), the company first; ``calls`` as (layer, category), empty where nobody has called."""
+
+    editions: tuple[tuple[str, str], ...]
+    scopes: tuple[tuple[str, str], ...]
+    calls: tuple[tuple[str, str], ...]
+
+
+def calls_label(layer: str, category: str) -> str:
+    """``Reps: commit``."""
+    return f"{LAYER_NAMES[layer]}: {CATEGORY_NAMES[category]}"
+
+
+def calls_in_order(pairs: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Distinct (layer, category) from the field upwards, commit first: the order they are offered in."""
+    known = {pair for pair in pairs if pair[0] in LAYERS and pair[1] in CALL_CATEGORIES}
+    return tuple(sorted(known, key=lambda pair: (LAYERS.index(pair[0]), CALL_CATEGORIES.index(pair[1]))))
+
+
+def unique_labels(named: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """(id, label) with the id added where two share a label: the URL carries the label, and a link must mean one."""
+    counts: dict[str, int] = {}
+    for _, label in named:
+        counts[label] = counts.get(label, 0) + 1
+    return tuple((key, f"{label} ({key})" if counts[label] > 1 else label) for key, label in named)
+
+
+def unknown_values(asked: Mapping[str, str], offered: Mapping[str, Sequence[str]]) -> list[str]:
+    """A sentence for each value of the URL that this edition does not offer."""
+    names = {"scope": "Scope", "calls": "Calls", "edition": "Edition"}
+    return [
+        f"{names[key]} “{asked[key]}” is not in this edition; {labels[0]} is shown instead."
+        for key, labels in offered.items()
+        if key in asked and labels and asked[key] not in labels
+    ]
+
+
+def choose_edition(editions: Sequence[tuple[str, str]]) -> str:
+    """The edition to read: the newest, unless the URL or the reader names another; drawn only where there are two."""
+    labels = [label for _, label in editions]
+    _say_unknown({"edition": labels})
+    if len(editions) == 1:
+        return editions[0][0]
+    return _pick("edition", "As of", editions)
+
+
+def choose(edition_id: str, choices: Choices) -> Filters:
+    """Draw the scope and calls widgets (each only where there is a choice) and return what they say."""
+    calls = tuple((pair, calls_label(*pair)) for pair in choices.calls)
+    _say_unknown({"scope": [label for _, label in choices.scopes], "calls": [label for _, label in calls]})
+    scope = _pick("scope", "Whose number", choices.scopes) if len(choices.scopes) > 1 else COMPANY_SCOPE
+    layer, category = ("rep", "commit")
+    if len(calls) == 1:
+        layer, category = calls[0][0]
+    elif calls:
+        layer, category = _pick("calls", "Which calls", calls)
+    return Filters(edition_id=edition_id, scope=scope, layer=layer, category=category)
+
+
+def is_dark() -> bool:
+    """Whether this reader sees the dark theme, for the colours of figures."""
+    return st.context.theme.type == "dark"
+
+
+def _pick(key: str, label: str, offered: Sequence[tuple[T, str]]) -> T:
+    ids = {text: identity for identity, text in offered}
+    chosen = st.selectbox(label, list(ids), key=key, bind="query-params", width=_WIDTH)
+    return ids[chosen]
+
+
+def _say_unknown(offered: Mapping[str, Sequence[str]]) -> None:
+    asked = {key: st.query_params[key] for key in offered if key in st.query_params}
+    for sentence in unknown_values(asked, offered):
+        st.warning(theme.escape(sentence))
