@@ -39,10 +39,9 @@ class Filters:
 
 @dataclass(frozen=True)
 class Choices:
-    """What the current edition lets a reader choose. ``editions`` newest first, as (id, label); ``scopes`` as
-    (scope, label), the company first; ``calls`` as (layer, category), empty where nobody has called."""
+    """What an edition lets a reader choose. ``scopes`` as (scope, label), the company first; ``calls`` as
+    (layer, category), empty where nobody has called."""
 
-    editions: tuple[tuple[str, str], ...]
     scopes: tuple[tuple[str, str], ...]
     calls: tuple[tuple[str, str], ...]
 

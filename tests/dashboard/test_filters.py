@@ -45,7 +45,6 @@ def _page() -> None:
     chosen = filters.choose(
         edition,
         Choices(
-            editions=(),
             scopes=(("company", "Whole company"), ("m1", "Ann Lee")),
             calls=(("rep", "commit"), ("manager", "commit")),
         ),
@@ -91,7 +90,7 @@ def test_without_calls_or_people_nothing_is_drawn() -> None:
         from dashboard import filters
         from dashboard.filters import Choices
 
-        st.text(repr(filters.choose("e", Choices(editions=(), scopes=(("company", "Whole company"),), calls=()))))
+        st.text(repr(filters.choose("e", Choices(scopes=(("company", "Whole company"),), calls=()))))
 
     at = AppTest.from_function(page).run()
     assert at.text[0].value == repr(Filters("e"))
@@ -100,4 +99,4 @@ def test_without_calls_or_people_nothing_is_drawn() -> None:
 
 def test_choices_are_frozen() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
-        Choices((), (), ()).calls = (("rep", "commit"),)  # type: ignore[misc]
+        Choices((), ()).calls = (("rep", "commit"),)  # type: ignore[misc]

@@ -1,0 +1,169 @@
+"""The site map, the shared filters, and the one place where an error becomes two sentences."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import streamlit as st
+
+from dashboard import filters, shelf, theme
+from dashboard.filters import Filters
+from dashboard.views import data, forecaster, forecasters, method, trust
+from pipelines.errors import TrustError
+from pipelines.policy import METHOD_VERSION
+from pipelines.settings import Workspace
+from pipelines.warehouse.editions import EditionRef
+
+ASSETS = Path(__file__).with_name("assets")
+ABOUT = "Forecast Trust tells a company whether its sales forecast can be believed, and how it knows."
+
+log = logging.getLogger("forecast_trust")
+
+
+def main() -> None:
+    st.set_page_config(
+        page_title="Forecast Trust",
+        page_icon=str(ASSETS / "icon.png"),
+        layout="wide",
+        initial_sidebar_state="collapsed",
+        menu_items={"About": ABOUT},
+    )
+    st.html(ASSETS / "style.css")
+    chosen: list[Filters] = []
+    page = st.navigation(
+        [
+            _page(trust.page, "Trust", "trust", chosen, default=True),
+            _page(forecasters.page, "Forecasters", "forecasters", chosen),
+            _page(forecaster.page, "One forecaster", "forecaster", chosen, hidden=True),
+            _page(data.page, "Data", "data", chosen),
+            _page(method.page, "Method", "method", chosen),
+        ],
+        position="top",
+    )
+    with boundary():
+        workspace = Workspace.at()
+        if shelf.current_id(workspace) is None:
+            nothing_published(workspace)
+            return
+        ref, asked = _ask(workspace)
+        chosen.append(asked)
+        page.run()
+        _footer(ref)
+
+
+@contextmanager
+def boundary() -> Iterator[None]:
+    """A problem a person can fix is said in two sentences; anything else is apologised for with an id found in the log.
+
+    No traceback reaches the screen: it may hold names and amounts.
+    """
+    try:
+        yield
+    except TrustError as error:
+        log.warning("%s %s", error.problem, error.remedy)
+        st.error(f"{prose(error.problem)}\n\n{prose(error.remedy)}", icon=":material/error:")
+    except Exception:  # the boundary itself: everything below it lets the unexpected pass
+        reference = uuid.uuid4().hex[:8]
+        log.exception("Unexpected error %s", reference)
+        st.error(
+            "This page could not be drawn, and that is our fault, not yours.\n\n"
+            f"Reload it; if that does not help, report error **{reference}**: the details are beside that number in the "
+            "output of `forecast-trust dashboard`.",
+            icon=":material/error:",
+        )
+
+
+def prose(text: str) -> str:
+    """A sentence of an error as it stands, with what is between backticks shown as code."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return theme.escape(text)
+    return "".join(f"`{part}`" if place % 2 else theme.escape(part) for place, part in enumerate(parts))
+
+
+def nothing_published(workspace: Workspace) -> None:
+    """The first page of an empty workspace: what to do next, and what it takes."""
+    landed = workspace.landing.exists()
+    st.title("Files have landed; nothing is published yet" if landed else "No forecast to judge yet", anchor=False)
+    folder = theme.escape(str(workspace.root))
+    if landed:
+        st.markdown(f"One command turns what has landed in {folder} into an edition these pages can show:")
+        st.code(f"forecast-trust publish --workspace {workspace.root}", language=None)
+        st.markdown("Then reload this page.")
+        return
+    st.markdown(f"The workspace {folder} is empty. See a simulated company first:")
+    st.code(f"forecast-trust demo --workspace {workspace.root}", language=None)
+    st.markdown("Or bring your own numbers, then publish them:")
+    st.code(
+        f"forecast-trust ingest FILES --workspace {workspace.root}\n"
+        f"forecast-trust publish --workspace {workspace.root}",
+        language=None,
+    )
+    st.markdown(
+        "A spreadsheet with one row per forecaster and period is enough: *forecaster_id*, *period_start_on*, "
+        "*forecast_amount*, *actual_amount*. A CRM export of opportunities and of the calls people made says more. "
+        "Then reload this page."
+    )
+
+
+def _page(
+    view: Callable[[Filters], None],
+    title: str,
+    url_path: str,
+    chosen: list[Filters],
+    *,
+    default: bool = False,
+    hidden: bool = False,
+) -> st.Page:
+    """A view becomes a page; it is called with the filters, which are chosen after the site map is known."""
+    return st.Page(
+        lambda: view(chosen[0]),
+        title=title,
+        url_path=url_path,
+        default=default,
+        visibility="hidden" if hidden else "visible",
+    )
+
+
+def _ask(workspace: Workspace) -> tuple[EditionRef, Filters]:
+    """Draw the header and the shared filters, and return the edition and what is asked of it."""
+    offered = shelf.on_offer(workspace)
+    header = st.container(horizontal=True, vertical_alignment="bottom", key="header")
+    with header:
+        title = st.container(width="stretch", key="whose", gap=None)
+        edition_id = filters.choose_edition(offered)
+        ref = shelf.edition(workspace, edition_id)
+        asked = filters.choose(edition_id, shelf.choices(ref))
+    with title:
+        _whose(ref, is_current=edition_id == offered[0][0])
+    return ref, asked
+
+
+def _whose(ref: EditionRef, *, is_current: bool) -> None:
+    st.markdown(f"**{theme.escape(ref.company_name or 'Forecast Trust')}**")
+    st.caption(f"As of {theme.instant(ref.as_of_at)}" + ("" if is_current else ", an earlier edition"))
+    if ref.is_simulated:
+        st.badge("Simulated company: no real person or deal", color="orange", icon=":material/science:")
+
+
+def _footer(ref: EditionRef) -> None:
+    st.divider()
+    parts = [
+        f"Edition {ref.edition_id}",
+        f"as of {theme.instant(ref.as_of_at)}",
+        f"published {theme.instant(ref.published_at)}",
+        f"method {ref.method_version}",
+    ]
+    if ref.is_simulated:
+        parts.append("simulated data")
+    if ref.method_version != METHOD_VERSION:
+        parts.append(f"made by another version of the method (this program has {METHOD_VERSION})")
+    st.caption(theme.escape(" · ".join(parts)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""Which editions there are, which one is read, and what it lets a reader choose.
+
+The pointer is resolved once per script run; what an edition holds never changes, so its rows are cached for good.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+
+import polars as pl
+import streamlit as st
+
+from dashboard import theme
+from dashboard.filters import Choices, calls_in_order, unique_labels
+from pipelines.policy import COMPANY_SCOPE
+from pipelines.settings import Workspace
+from pipelines.warehouse import editions
+from pipelines.warehouse.editions import EditionRef
+
+_NAME = re.compile(r"^(\d{8}T\d{6}Z)-[0-9a-f]{12}$")
+
+
+def current_id(workspace: Workspace) -> str | None:
+    """The edition that CURRENT names, unopened; None when nothing has been published."""
+    try:
+        return workspace.current.read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return None
+
+
+def on_offer(workspace: Workspace) -> tuple[tuple[str, str], ...]:
+    """(edition id, label) of every edition, the current one first and then the newest as-of; labels are unique.
+
+    Named from the files alone: one damaged edition must not keep a reader from the others.
+    """
+    current = current_id(workspace)
+    names = sorted((path.stem for path in workspace.editions.glob("*.duckdb") if _NAME.match(path.stem)), reverse=True)
+    names.sort(key=lambda name: name != current)
+    if current is not None and current not in names:
+        names.insert(0, current)
+    return unique_labels([(name, _label(name)) for name in names])
+
+
+def edition(workspace: Workspace, edition_id: str) -> EditionRef:
+    """One edition by its id. Errors: EditionError when it is not there or damaged."""
+    return _edition(str(workspace.root.resolve()), edition_id, _stamp(workspace, edition_id))
+
+
+def choices(ref: EditionRef) -> Choices:
+    """What this edition lets a reader choose: the company and those who manage, and the calls that were made."""
+    scopes = table(ref, "scopes")
+    leading = scopes.filter((pl.col("scope_kind") != "rep") & (pl.col("scope") != COMPANY_SCOPE))
+    leading = leading.sort("depth", "scope_name")
+    calls = table(ref, "team_bias").select("layer", "category").unique()
+    return Choices(
+        scopes=((COMPANY_SCOPE, "Whole company"), *unique_labels(leading.select("scope", "scope_name").rows())),
+        calls=calls_in_order(calls.rows()),
+    )
+
+
+def table(ref: EditionRef, name: str) -> pl.DataFrame:
+    """One published table of an edition, whole. Read-only: the cached frame is shared between sessions."""
+    return _table(ref, name)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _edition(root: str, edition_id: str, stamp: tuple[int, int] | None) -> EditionRef:
+    return editions.find(Workspace.at(root), edition_id)
+
+
+@st.cache_resource(max_entries=128, show_spinner=False)
+def _table(ref: EditionRef, name: str) -> pl.DataFrame:
+    return editions.read(ref, name)
+
+
+def _stamp(workspace: Workspace, edition_id: str) -> tuple[int, int] | None:
+    """Size and time of the file, so that one that vanished or was replaced by hand is looked at again."""
+    try:
+        found = (workspace.editions / f"{edition_id}.duckdb").stat()
+    except FileNotFoundError:
+        return None
+    return (found.st_size, found.st_mtime_ns)
+
+
+def _label(edition_id: str) -> str:
+    found = _NAME.match(edition_id)
+    return theme.instant(datetime.strptime(found[1] + "+0000", "%Y%m%dT%H%M%SZ%z")) if found else edition_id
