@@ -69,9 +69,9 @@ def luck(
     """Were the losses within what the deals' own probabilities allow? Frame ``Luck``.
 
     ``deals`` as above with ``probability_rate``: the chance, at lock, to be won in the period. ``factor_sd``:
-    sd (probit) of the shock all deals share; without it the allowance is far too small and every miss looks dramatic. Variance of
-    Σ a·won: Σ p(1−p)a² + s²·[(Σ aφ)² − Σ (aφ)²] with φ = φ(Φ⁻¹(p)), the first-order covariance of pairs; a single
-    deal's own variance is p(1−p)a² whatever it shares.
+    sd (probit) of the shock all deals share; without it the allowance is far too small and every miss looks dramatic.
+    Variance of Σ a·won: Σ p(1−p)a² + s²·[(Σ aφ)² − Σ (aφ)²] with φ = φ(Φ⁻¹(p)), the first-order covariance of pairs;
+    a single deal's own variance is p(1−p)a² whatever it shares.
     """
     entries = entries_of(deals).filter(pl.col("called_cents") != 0)
     placed = placed_under(entries, "lock_side_id", members_at_lock).filter(pl.col("scope").is_in(list(scopes)))
