@@ -29,6 +29,8 @@ demo: $(READY) ## simulate a company, ingest it, publish it, serve the pages
 
 test: $(READY) ## every check: format, lint, types, arrows, tests in Python and in a browser
 	$(MAKE) --no-print-directory check
+	@command -v chromium >/dev/null 2>&1 || command -v google-chrome >/dev/null 2>&1 || \
+		echo "Chromium is missing: the browser tests will be skipped. To run them too: apt-get install chromium" >&2
 	$(BIN)/python -m pytest -n $(WORKERS)
 
 check: $(READY) ## format, lint, types, import rules
