@@ -9,13 +9,15 @@ narrower than the scatter of single periods and is never offered as a range for 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 
 import polars as pl
 from scipy import stats
+
+from pipelines.policy import COMPANY_SCOPE
 
 CENT = Decimal("0.01")
 SAME_PERIOD_SLACK_DAYS = 10
@@ -161,11 +163,39 @@ def record(pairs: pl.DataFrame, *, fair_zone: float) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=RECORD_SCHEMA)
 
 
+def in_scope(pairs: pl.DataFrame, members: pl.DataFrame, scope: str) -> pl.DataFrame:
+    """The pairs of those who belonged to ``scope`` in each period (``scope_members``); the company holds everyone."""
+    if scope == COMPANY_SCOPE:
+        return pairs
+    inside = members.filter(pl.col("scope") == scope).select("period_start_on", forecaster_id="person_id").unique()
+    return pairs.join(inside, on=["period_start_on", "forecaster_id"], how="semi", maintain_order="left")
+
+
+def callers(pairs: pl.DataFrame, *, period: date, departed: Collection[str]) -> tuple[int, int]:
+    """How many have called for ``period``, and how many who called for the latest closed period before it have not.
+
+    ``pairs``: of one layer, category, week and scope. Who has left (``departed``) is not missed.
+    """
+    called = pairs.filter(pl.col("forecast_amount").is_not_null())
+    now = set(called.filter(pl.col("period_start_on") == period)["forecaster_id"].to_list())
+    before = called.filter((pl.col("status") == "closed") & (pl.col("period_start_on") < period))
+    latest = before.filter(pl.col("period_start_on") == pl.col("period_start_on").max())
+    usual = set(latest["forecaster_id"].to_list()) - set(departed)
+    return len(now), len(usual - now)
+
+
+def total(amounts: pl.Series) -> Decimal | None:
+    """Exact sum of what is known; null when nothing is."""
+    known = [amount for amount in amounts.to_list() if amount is not None]
+    return sum(known, Decimal(0)) if known else None
+
+
 @dataclass(frozen=True)
 class RecordSummary:
     """What the record at one week adds up to.
 
-    ``fair_count`` of ``period_count`` periods landed within the fair zone. ``wape_rate`` Σ|call − landed| ÷ Σ landed;
+    ``fair_count`` of ``period_count`` periods landed within the fair zone; ``high_count`` calls were above what landed
+    and ``low_count`` below. ``wape_rate`` Σ|call − landed| ÷ Σ landed;
     ``naive_wape_rate`` and ``skill_rate`` over the ``compared_count`` periods that have a naive forecast;
     ``gain_lower`` and ``gain_upper`` bound the average of (|naive error| − |call error|) ÷ average landed (t interval
     over periods at ``level``; null below three). ``lowest_rate`` and ``highest_rate``: the landing rates between which
@@ -175,6 +205,8 @@ class RecordSummary:
 
     period_count: int
     fair_count: int
+    high_count: int
+    low_count: int
     wape_rate: float | None
     compared_count: int
     naive_wape_rate: float | None
@@ -204,13 +236,9 @@ def kept_rates(rates: Sequence[float], *, level: float) -> tuple[float | None, f
     return kept[0], kept[-1], len(kept)
 
 
-def _total(amounts: pl.Series) -> Decimal:
-    return sum(amounts.to_list(), Decimal(0))
-
-
 def _wape(rows: pl.DataFrame, error: str) -> float | None:
-    landed = _total(rows["landed_amount"])
-    return float(_total(rows[error].abs()) / landed) if landed > 0 else None
+    landed, missed = total(rows["landed_amount"]), total(rows[error].abs())
+    return float(missed / landed) if landed and missed is not None and landed > 0 else None
 
 
 def summarise(rows: pl.DataFrame, *, level: float) -> RecordSummary:
@@ -222,8 +250,8 @@ def summarise(rows: pl.DataFrame, *, level: float) -> RecordSummary:
     compared = rows.filter(pl.col("naive_amount").is_not_null())
     wape, naive = _wape(compared, "error_amount"), _wape(compared, "naive_error_amount")
     gain_lower = gain_upper = None
-    landed = _total(compared["landed_amount"])
-    if compared.height >= 3 and landed > 0:
+    landed = total(compared["landed_amount"])
+    if compared.height >= 3 and landed is not None and landed > 0:
         size = float(landed) / compared.height
         gains = (
             compared["naive_error_amount"].abs().cast(pl.Float64) - compared["error_amount"].abs().cast(pl.Float64)
@@ -235,6 +263,8 @@ def summarise(rows: pl.DataFrame, *, level: float) -> RecordSummary:
     return RecordSummary(
         period_count=rows.height,
         fair_count=rows.filter(pl.col("is_fair")).height,
+        high_count=rows.filter(pl.col("error_amount") > 0).height,
+        low_count=rows.filter(pl.col("error_amount") < 0).height,
         wape_rate=_wape(rows, "error_amount"),
         compared_count=compared.height,
         naive_wape_rate=naive,

@@ -11,12 +11,15 @@ import pytest
 
 from pipelines.engine.expectation import (
     RECORD_SCHEMA,
+    callers,
     expectation,
+    in_scope,
     is_within,
     kept_rates,
     record,
     share_of,
     summarise,
+    total,
 )
 
 PAIR_SCHEMA = {
@@ -108,6 +111,7 @@ def test_a_missing_call_is_not_a_call_of_zero() -> None:
 def test_summary_by_pencil() -> None:
     summary = summarise(record(FIVE, fair_zone=0.10), level=0.8)
     assert (summary.period_count, summary.fair_count, summary.compared_count) == (5, 2, 4)
+    assert (summary.high_count, summary.low_count) == (2, 1)
     assert summary.wape_rate == pytest.approx(50 / 490)
     # compared on quarters 2 to 5: calls missed 0 + 20 + 10 + 0 = 30, naive 20 + 20 + 30 + 20 = 90
     assert summary.skill_rate == pytest.approx(1 - 30 / 90)
@@ -158,3 +162,34 @@ def test_the_fair_zone_treats_high_and_low_alike() -> None:
     assert is_within(1.1, 0.10)
     assert is_within(1 / 1.1, 0.10)
     assert not is_within(0.905, 0.10)
+
+
+def test_who_belonged_when() -> None:
+    members = pl.DataFrame(
+        {"period_start_on": [QUARTERS[0][0], QUARTERS[1][0]], "person_id": ["ann", "ann"], "scope": ["east", "east"]}
+    )
+    assert in_scope(FIVE, members, "company").equals(FIVE)
+    assert in_scope(FIVE, members, "east")["period_start_on"].to_list() == [QUARTERS[0][0], QUARTERS[1][0]]
+    assert in_scope(FIVE, members, "west").is_empty()
+
+
+def test_who_is_missed() -> None:
+    rows = pairs(
+        [
+            ("ann", 2, "1", "1", "closed"),
+            ("ann", 3, "1", "1", "closed"),
+            ("bob", 3, "1", "1", "closed"),
+            ("cas", 3, "1", "1", "closed"),
+            ("dee", 2, "1", "1", "closed"),
+            ("ann", 4, "1", None, "open"),
+            ("eve", 4, "1", None, "open"),
+            ("bob", 4, None, None, "no_call"),
+        ]
+    )
+    # bob has not called; cas has left; dee had stopped calling before; eve is new
+    assert callers(rows, period=QUARTERS[4][0], departed={"cas"}) == (2, 1)
+
+
+def test_a_total_of_nothing_is_missing() -> None:
+    assert total(pl.Series([None], dtype=pl.Decimal(18, 2))) is None
+    assert total(pl.Series([Decimal("0.10"), None, Decimal("0.20")])) == Decimal("0.30")

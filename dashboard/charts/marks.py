@@ -1,0 +1,55 @@
+"""What a position, a shape and a colour mean on every chart: one home for both."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from decimal import Decimal
+
+from dashboard import theme
+
+MANY_POINTS = 5_000
+"""Beyond it a chart draws on a canvas: thousands of page elements would freeze the browser."""
+
+RATE_TICKS = (0.1, 0.25, 0.5, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0, 3.0, 5.0)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Shape, colour and fill of one kind of forecaster; a hollow mark says that nothing is said."""
+
+    symbol: str
+    colour: str
+    hollow: bool = False
+
+    @property
+    def drawn(self) -> str:
+        return f"{self.symbol}-open" if self.hollow else self.symbol
+
+
+def marks(dark: bool) -> dict[str, Mark]:
+    """Kind → mark. High is a diamond, low a circle, fair a square; too little evidence is hollow."""
+    colours = theme.palette(dark)
+    return {
+        "runs_high": Mark("diamond", colours.high),
+        "runs_low": Mark("circle", colours.low),
+        "fair": Mark("square", colours.fair),
+        "not_enough_evidence": Mark("circle", colours.unsure, hollow=True),
+    }
+
+
+def money_ticks(top: Decimal, currency: str) -> tuple[list[float], list[str]]:
+    """Round amounts from 0 to just past ``top``, and how they are written."""
+    highest = float(top)
+    if highest <= 0:
+        return [0.0], [theme.money(0, currency)]
+    rough = highest / 3
+    scale = 10 ** math.floor(math.log10(rough))
+    step = next(nice * scale for nice in (1, 2, 2.5, 5, 10) if nice * scale >= rough)
+    values = [step * number for number in range(math.floor(highest / step + 1e-9) + 1)]
+    return values, [theme.money(value, currency).replace(".00", "").replace(".0", "") for value in values]
+
+
+def rate_ticks(currency: str) -> tuple[list[float], list[str]]:
+    """Landing rates worth a tick on a logarithmic axis, as money per unit called."""
+    return list(RATE_TICKS), [theme.unit(rate, currency) for rate in RATE_TICKS]

@@ -1,0 +1,193 @@
+"""Called and landed, period by period: the reason to believe a call, or not to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+import plotly.graph_objects as go
+import polars as pl
+from plotly.subplots import make_subplots
+
+from dashboard import theme
+from dashboard.charts.marks import money_ticks
+
+BAR_WIDTH = 0.74
+LANDED_WIDTH = 0.42
+
+
+@dataclass(frozen=True)
+class OpenPeriod:
+    """The call that has not landed yet. ``lowest`` and ``highest``: what past landing rates make of it."""
+
+    label: str
+    call: Decimal
+    expected: Decimal | None
+    lowest: Decimal | None
+    highest: Decimal | None
+
+
+def track_record(
+    *,
+    rows: pl.DataFrame,
+    open_period: OpenPeriod | None,
+    currency: str,
+    fair_bounds: tuple[float, float],
+    dark: bool,
+    height: int = 350,
+) -> go.Figure:
+    """Upper panel: call as outline, landed as solid bar (IBCS). Lower: by how much the call exceeded what landed.
+
+    ``rows``: one per closed period, oldest first: ``label``, ``call_amount``, ``landed_amount``, ``lean_rate``,
+    ``is_fair``. A pin up is a call that ran high; a square lies in the fair zone, whose ``fair_bounds`` (leans) are
+    shaded. The open period's call is hatched: it has not landed. A lean that is missing has no pin.
+    """
+    colours = theme.palette(dark)
+    fig = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.64, 0.36], vertical_spacing=0.10)
+    labels = [*rows["label"].to_list(), *([open_period.label] if open_period else [])]
+    places = list(range(rows.height))
+    calls = [float(value) for value in rows["call_amount"]]
+    landed = [float(value) for value in rows["landed_amount"]]
+    told = [
+        f"{label}<br>called {theme.money(call, currency)}<br>landed {theme.money(amount, currency)}"
+        for label, call, amount in zip(labels, calls, landed, strict=False)
+    ]
+    outline = {"color": "rgba(0,0,0,0)", "line": {"color": colours.call, "width": 1.8}}
+    hover = {"hovertext": told, "hovertemplate": "%{hovertext}<extra></extra>"}
+    fig.add_bar(x=places, y=calls, width=BAR_WIDTH, marker=outline, name="called", row=1, col=1, **hover)
+    solid = {"color": colours.actual}
+    fig.add_bar(x=places, y=landed, width=LANDED_WIDTH, marker=solid, name="landed", row=1, col=1, **hover)
+    if open_period is not None:
+        _add_open(fig, open_period, at=len(places), currency=currency, colours=colours)
+    _add_pins(fig, rows, fair_bounds=fair_bounds, width=len(labels), colours=colours)
+    theme.figure_layout(fig, dark, height=height)
+    top = max([*rows["call_amount"], *rows["landed_amount"], *_amounts(open_period)], default=Decimal(0))
+    values, texts = money_ticks(top, currency)
+    fig.update_yaxes(tickvals=values, ticktext=texts, range=[0, float(top) * 1.16 or 1.0], row=1, col=1)
+    fig.update_yaxes(showgrid=False, tickvals=[0], ticktext=["0 %"], zeroline=True, row=2, col=1)
+    fig.update_xaxes(range=[-0.6, len(labels) - 0.4], tickangle=0, zeroline=False)
+    fig.update_xaxes(tickvals=list(range(len(labels))), ticktext=_two_lines(labels), row=2, col=1)
+    fig.update_layout(barmode="overlay", bargap=0, margin={"t": 8, "r": 4, "l": 4, "b": 4})
+    return fig
+
+
+def _amounts(open_period: OpenPeriod | None) -> list[Decimal]:
+    if open_period is None:
+        return []
+    parts = (open_period.call, open_period.expected, open_period.highest)
+    return [amount for amount in parts if amount is not None]
+
+
+def _two_lines(labels: Sequence[str]) -> list[str]:
+    """``Q3`` over ``2026``; the year only where it begins, so that labels fit a narrow screen."""
+    texts, last = [], ""
+    for label in labels:
+        first, _, rest = label.partition(" ")
+        texts.append(f"{first}<br>{rest}" if rest != last else first)
+        last = rest
+    return texts
+
+
+def _add_open(fig: go.Figure, shown: OpenPeriod, *, at: int, currency: str, colours: theme.Palette) -> None:
+    hatched = {
+        "color": "rgba(0,0,0,0)",
+        "line": {"color": colours.call, "width": 1.8},
+        "pattern": {"shape": "/", "fgcolor": colours.call, "size": 6, "solidity": 0.22},
+    }
+    told = f"{shown.label}<br>called {theme.money(shown.call, currency)}, not landed yet<extra></extra>"
+    fig.add_bar(
+        x=[at], y=[float(shown.call)], width=BAR_WIDTH, marker=hatched, name="open", hovertemplate=told, row=1, col=1
+    )
+    if shown.expected is None:
+        return
+    expected = float(shown.expected)
+    error = None
+    if shown.lowest is not None and shown.highest is not None:
+        error = {
+            "type": "data",
+            "symmetric": False,
+            "array": [float(shown.highest) - expected],
+            "arrayminus": [expected - float(shown.lowest)],
+            "color": colours.ink,
+            "thickness": 2,
+            "width": 5,
+        }
+    said = theme.money(shown.expected, currency)
+    span = theme.money_range(shown.lowest, shown.highest, currency)
+    fig.add_scatter(
+        x=[at],
+        y=[expected],
+        error_y=error,
+        mode="markers",
+        marker={
+            "symbol": "diamond",
+            "size": 11,
+            "color": colours.ink,
+            "line": {"color": colours.background, "width": 2},
+        },
+        name="expected",
+        hovertemplate=f"expect about {said}; past rates make it {span}<extra></extra>",
+        row=1,
+        col=1,
+    )
+    fig.add_annotation(
+        x=at + 0.5,
+        y=max(float(amount) for amount in _amounts(shown)),
+        yshift=4,
+        text=f"expect {said}",
+        xanchor="right",
+        yanchor="bottom",
+        showarrow=False,
+        font={"size": 13, "color": colours.ink},
+        row=1,
+        col=1,
+    )
+
+
+def _add_pins(
+    fig: go.Figure, rows: pl.DataFrame, *, fair_bounds: tuple[float, float], width: int, colours: theme.Palette
+) -> None:
+    pins = rows.with_row_index("place").filter(pl.col("lean_rate").is_not_null())
+    leans: list[float] = pins["lean_rate"].to_list()
+    places: list[int] = pins["place"].to_list()
+    kinds = [
+        "fair" if fair else "high" if lean > 0 else "low"
+        for lean, fair in zip(leans, pins["is_fair"].to_list(), strict=True)
+    ]
+    tint = {"fair": colours.fair, "high": colours.high, "low": colours.low}
+    shape = {"fair": "square", "high": "diamond", "low": "circle"}
+    colour = [tint[kind] for kind in kinds]
+    fig.add_shape(
+        type="rect",
+        x0=-0.6,
+        x1=width - 0.4,
+        y0=fair_bounds[0],
+        y1=fair_bounds[1],
+        fillcolor=colours.grid,
+        opacity=0.6,
+        line_width=0,
+        layer="below",
+        row=2,
+        col=1,
+    )
+    fig.add_bar(x=places, y=leans, width=0.07, marker={"color": colour}, hoverinfo="skip", row=2, col=1)
+    texts = [theme.percent(lean, signed=True).removesuffix(f"{theme.NO_BREAK}%") for lean in leans]
+    fig.add_scatter(
+        x=places,
+        y=leans,
+        mode="markers+text",
+        marker={"symbol": [shape[kind] for kind in kinds], "color": colour, "size": 9},
+        text=texts,
+        textposition=["top center" if lean >= 0 else "bottom center" for lean in leans],
+        textfont={"size": 12, "color": colours.ink},
+        cliponaxis=False,
+        name="lean",
+        hovertemplate="call against what landed %{text} %<extra></extra>",
+        row=2,
+        col=1,
+    )
+    reach = max([abs(lean) for lean in leans], default=0.1)
+    room = max(reach, fair_bounds[1]) * 1.75
+    lowest = min([*leans, fair_bounds[0]])
+    fig.update_yaxes(range=[min(-room * 0.45, lowest * 1.75), room], row=2, col=1)

@@ -1,0 +1,474 @@
+"""Results in words: every sentence, label, title and alternative text about numbers, in English.
+
+Another language is another module with these names. Functions are pure and take engine results or plain values.
+Sentences mark what is bold with ``BOLD``; ``markdown`` turns one into safe Markdown, ``plain`` strips it.
+
+How a lean is put: a landing rate R (what lands ÷ what was called) means that the call exceeds what lands by 1 ÷ R − 1.
+"Calls run high by 12–24 %" is that share, the house sign of error ÷ actual. A lean is a number, never a motive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from dashboard import theme
+from pipelines.engine.expectation import Expectation, RecordSummary
+from pipelines.engine.freshness import Freshness
+from pipelines.engine.verdict import Verdict
+
+BOLD = "\x02"
+TITLE_LENGTH = 70
+
+VERDICTS = {
+    "trust": ("Trust", ":material/verified:"),
+    "trust_with_care": ("Trust with care", ":material/error:"),
+    "do_not_rely": ("Do not rely on it", ":material/do_not_disturb_on:"),
+    "not_enough_history": ("Not enough history to say", ":material/hourglass_empty:"),
+}
+DIRECTIONS = {
+    "runs_high": "runs high",
+    "runs_low": "runs low",
+    "fair": "fair",
+    "not_enough_evidence": "not enough evidence",
+    "not_enough_history": "not enough history",
+    "nothing_landed": "nothing landed yet",
+    "no_call": "no call made",
+}
+LAYERS = {
+    "rep": ("rep", "reps"),
+    "manager": ("manager", "managers"),
+    "executive": ("executive", "executives"),
+    "finance": ("finance team", "finance"),
+}
+CATEGORIES = {"commit": "commit", "most_likely": "most likely", "best_case": "best case"}
+HORIZONS = {"start": "start", "lock": "lock week", "middle": "middle", "late": "late", "end": "last week"}
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What every sentence about calls is said of: the period's noun, the week, the company's currency."""
+
+    noun: str
+    week: int
+    currency: str
+    period_label: str | None
+    min_periods: int
+    fair_zone: float
+
+    def periods(self, number: int) -> str:
+        return theme.plural(number, self.noun)
+
+
+@dataclass(frozen=True)
+class Card:
+    """One tile: what it is, its number, what stands beside the number, and how it is computed in a sentence."""
+
+    label: str
+    value: str
+    note: str
+    explanation: str
+
+
+def bold(text: str) -> str:
+    return f"{BOLD}{text}{BOLD}"
+
+
+def plain(text: str) -> str:
+    return text.replace(BOLD, "")
+
+
+def markdown(text: str) -> str:
+    """Safe Markdown: a name or a dollar sign stands as it is, only what was marked is bold."""
+    return theme.escape(text).replace(BOLD, "**")
+
+
+def _short(text: str, length: int = TITLE_LENGTH) -> str:
+    return text if len(text) <= length else text[: length - 1].rstrip() + "…"
+
+
+# Leans
+
+
+def lean_rate(landing_rate: float) -> float:
+    """By what share of what lands the call exceeds it: 1 ÷ R − 1; positive = runs high."""
+    return 1.0 / landing_rate - 1.0
+
+
+def lean_point(landing_rate: float | None) -> str:
+    """``12 % high``, ``4 % low``, ``as called``; nothing landed is said so."""
+    if landing_rate is None:
+        return theme.MISSING
+    if landing_rate <= 0:
+        return "nothing landed"
+    lean = lean_rate(landing_rate)
+    size = theme.percent(abs(lean))
+    if size == theme.percent(0.0):
+        return "as called"
+    return f"{size} {'high' if lean > 0 else 'low'}"
+
+
+def lean_range(lower: float, upper: float) -> str:
+    """What calls do, from the interval of the landing rate: ``run high by 12–24 %``, ``run low by up to 5 %`` ..."""
+    if lower <= 0:
+        return f"run high by at least {theme.percent(max(lean_rate(upper), 0.0))}" if upper > 0 else "land nothing"
+    least, most = lean_rate(upper), lean_rate(lower)
+    zero = theme.percent(0.0)
+    ends = (theme.percent(abs(least)), theme.percent(abs(most)))
+    if ends == (zero, zero):
+        return "land as called"
+    if least < 0 < most and zero not in ends:
+        return f"run between {ends[0]} low and {ends[1]} high"
+    word = "high" if abs(most) >= abs(least) else "low"
+    near, far = sorted((abs(least), abs(most)))
+    if theme.percent(near) == zero:
+        return f"run {word} by up to {theme.percent(far)}"
+    return f"run {word} by {theme.percent_range(near, far)}"
+
+
+def how_often(level: float) -> str:
+    """A level in natural frequency: ``4 times in 5``."""
+    for whole in (2, 4, 5, 10, 20):
+        times = level * whole
+        if abs(times - round(times)) < 1e-9 and 0 < round(times) < whole:
+            return f"{round(times)} {'time' if round(times) == 1 else 'times'} in {whole}"
+    return f"{theme.percent(level)} of the time"
+
+
+def all_or_some(inside: int, total: int, noun: str) -> str:
+    """``all 12 past quarters``, ``10 of 12 past quarters``, ``both past quarters``, ``the one past quarter``."""
+    if inside < total:
+        return f"{inside} of {total} past {noun}s"
+    if total == 1:
+        return f"the one past {noun}"
+    return f"both past {noun}s" if total == 2 else f"all {total} past {noun}s"
+
+
+# The Trust page
+
+
+@dataclass(frozen=True)
+class Grounds:
+    """What the verdict was made from, for the sentences that give its reasons."""
+
+    summary: RecordSummary
+    expected: Expectation
+    fresh: Freshness
+    caller_count: int
+    missing_count: int
+
+
+def _naive(frame: Frame) -> str:
+    return f"repeating last year's same {frame.noun}"
+
+
+def reason(code: str, frame: Frame, grounds: Grounds) -> str:
+    """One reason of the verdict as a clause with its numbers."""
+    summary, expected = grounds.summary, grounds.expected
+    total = frame.periods(summary.period_count)
+    within = f"within {theme.percent(frame.fair_zone)} of the call"
+    fair = f"{summary.fair_count} of {total} landed {within}"
+    lean = ""
+    if expected.lower is not None and expected.upper is not None:
+        lean = lean_range(expected.lower, expected.upper)
+    usual = grounds.missing_count + grounds.caller_count
+    days = grounds.fresh.age_days
+    clauses = {
+        "no_calls": "no calls have landed, so there is nothing to hold against what closed",
+        "few_periods": f"{total} closed with calls at this week, {frame.min_periods} are needed",
+        "lean_uncertain": f"on average, calls at this week {lean}; {total} cannot say it closer",
+        "scattered": f"only {fair}",
+        "worse_than_naive": f"{_naive(frame)} would have been closer than the calls",
+        "no_better_than_naive": f"the calls came no closer than {_naive(frame)} would have",
+        "skill_unknown": f"too few past {frame.noun}s to hold the calls against a naive forecast",
+        "missing_calls": f"{grounds.missing_count} of {usual} who usually call by now have not",
+        "stale": "nothing tells how old the data are"
+        if days is None
+        else f"the newest recorded fact is {theme.plural(days, 'day')} old",
+        "no_call_now": f"no call has been made for {frame.period_label or 'the open ' + frame.noun}",
+        "on_record": fair,
+    }
+    return clauses.get(code, f"on average, calls at this week {lean}")
+
+
+def verdict_sentence(verdict: Verdict, frame: Frame, grounds: Grounds) -> str:
+    """Line 1: the state, and its weightiest reason; staleness never hides the reason behind it."""
+    return f"{VERDICTS[verdict.state][0]}: {', and '.join(_said(verdict, frame, grounds))}."
+
+
+def _said(verdict: Verdict, frame: Frame, grounds: Grounds) -> list[str]:
+    codes = [code for code in verdict.reasons if code != "no_call_now"] or ["on_record"]
+    kept = codes[:2] if codes[0] == "stale" else codes[:1]
+    return [reason(code, frame, grounds) for code in kept]
+
+
+def other_reasons(verdict: Verdict, frame: Frame, grounds: Grounds) -> list[str]:
+    """What else weighed in the verdict, one clause each."""
+    said = _said(verdict, frame, grounds)
+    return [clause for code in verdict.reasons if (clause := reason(code, frame, grounds)) not in said]
+
+
+def expected_sentence(
+    expected: Expectation,
+    frame: Frame,
+    *,
+    summary: RecordSummary,
+    lowest_amount: Decimal | None,
+    highest_amount: Decimal | None,
+) -> str:
+    """Line 2: one expected number, and what single periods did, at equal weight; never the average's interval alone."""
+
+    def cash(amount: Decimal | None) -> str:
+        return theme.money(amount, frame.currency)
+
+    spread = ""
+    if summary.lowest_rate is not None and summary.highest_rate is not None:
+        past = all_or_some(summary.inside_count, summary.period_count, frame.noun)
+        rates = theme.percent_range(summary.lowest_rate, summary.highest_rate)
+        if summary.period_count == 1:
+            rates = theme.percent(summary.lowest_rate)
+            spread = f"{past.capitalize()} at this week landed at {rates} of the call."
+        else:
+            spread = f"{bold(past.capitalize())} at this week landed at {rates} of the call"
+            here = f": here {bold(f'{cash(lowest_amount)} to {cash(highest_amount)}')}" if lowest_amount else ""
+            spread += here + "."
+    if expected.status == "no_call":
+        lead = f"No call has been made for {frame.period_label or 'the open ' + frame.noun} at this week."
+        if expected.estimate is not None:
+            lead += f" Such calls have landed at {bold(theme.percent(expected.estimate))} on average."
+        return f"{lead} {spread}".strip()
+    if expected.status == "not_enough_history":
+        lead = f"{bold(cash(expected.call_amount))} is called for {frame.period_label}; what such calls land at "
+        return f"{lead}cannot be said yet. {spread}".strip()
+    lead = (
+        f"Expect about {bold(cash(expected.expected_amount))} of the {cash(expected.call_amount)} called: "
+        f"calls at week {frame.week} have landed at {theme.percent(expected.estimate)} on average."
+    )
+    return f"{lead} {spread}".strip()
+
+
+def trust_cards(
+    frame: Frame, *, summary: RecordSummary, expected: Expectation, fresh: Freshness, fair: Sequence[bool | None]
+) -> list[Card]:
+    """The four tiles: what lands, how far off, how often close, how fresh."""
+    n = frame.periods(summary.period_count)
+    zone = theme.percent(frame.fair_zone)
+    average = (
+        f"{theme.percent_range(expected.lower, expected.upper)}, {how_often(expected.level)} · {n}"
+        if expected.level is not None
+        else f"{n}; {frame.min_periods} needed"
+    )
+    naive = (
+        f"{theme.percent(summary.naive_wape_rate, 1)} naive · {frame.periods(summary.compared_count)}"
+        if summary.naive_wape_rate is not None
+        else f"nothing to compare with · {n}"
+    )
+    ticks = "".join("·" if flag is None else "●" if flag else "◇" for flag in fair)
+    return [
+        Card(
+            "Lands, of each call",
+            theme.percent(expected.estimate),
+            average,
+            "What landed ÷ what was called, over closed periods at this week. The interval is of the average; single "
+            "periods scatter more.",
+        ),
+        Card(
+            "Typical miss",
+            theme.percent(summary.wape_rate, 1),
+            naive,
+            f"How far calls were from what landed, as a share of it. Naive: {_naive(frame)}.",
+        ),
+        Card(
+            f"Landed within {zone}",
+            f"{summary.fair_count} of {summary.period_count}" if summary.period_count else theme.MISSING,
+            ticks or n,
+            f"{frame.noun.capitalize()}s, oldest first: ● landed within {zone} of the call, ◇ did not.",
+        ),
+        Card(
+            "Data freshness",
+            age(fresh),
+            ("stale" if fresh.is_stale else "on time") + f" · newest {theme.day(fresh.newest_at)}",
+            f"Days from the newest recorded deal or call to {theme.day(fresh.judged_on)}.",
+        ),
+    ]
+
+
+def age(fresh: Freshness) -> str:
+    if fresh.age_days is None:
+        return theme.MISSING
+    return "same day" if fresh.age_days == 0 else theme.plural(fresh.age_days, "day")
+
+
+def trend(summary: RecordSummary) -> str | None:
+    """Whether misses grow or shrink: the last four periods beside the four before; null below eight periods."""
+    recent, earlier = summary.recent_wape_rate, summary.earlier_wape_rate
+    if recent is None or earlier is None:
+        return None
+    now, then = theme.percent(recent, 1), theme.percent(earlier, 1)
+    if now == then:
+        return f"The typical miss is unchanged: {now} over the last four and the four before."
+    word = "shrank" if recent < earlier else "grew"
+    return f"The typical miss {word} from {then} to {now}, the last four against the four before."
+
+
+def record_title(summary: RecordSummary, noun: str) -> str:
+    """The finding of the track record."""
+    total, high, low = summary.period_count, summary.high_count, summary.low_count
+    if total == 0:
+        return f"No closed {noun} has a call at this week yet"
+    if total == 1:
+        side = "above" if high else "below" if low else "exactly"
+        return f"One closed {noun} so far: the call was {side} what landed"
+    if total in (high, low):
+        return f"In all {total} {noun}s the call was {'above' if high else 'below'} what landed"
+    if high == low:
+        return f"Calls landed on either side equally: {high} of {total} {noun}s ran high"
+    side, times = ("above", high) if high > low else ("below", low)
+    return _short(f"In {times} of {total} {noun}s the call was {side} what landed")
+
+
+def record_alt(rows: Sequence[tuple[str, Decimal, Decimal, float | None]], frame: Frame, expected: Expectation) -> str:
+    """``rows``: label, call, landed, landing rate per period, oldest first."""
+    said = [
+        f"{label} called {theme.money(call, frame.currency)}, landed {theme.money(landed, frame.currency)}"
+        f" ({lean_point(rate)})"
+        for label, call, landed, rate in rows
+    ]
+    if expected.call_amount is not None:
+        now = f"{frame.period_label} called {theme.money(expected.call_amount, frame.currency)}"
+        if expected.expected_amount is not None:
+            now += f", expected to land at about {theme.money(expected.expected_amount, frame.currency)}"
+        said.append(now)
+    return f"Call at week {frame.week} against what landed, per {frame.noun}: " + "; ".join(said) + "."
+
+
+# Forecasters
+
+
+def one_lean(estimate: float, lower: float, upper: float, level: float, currency: str) -> str:
+    """``$0.87 of each $1.00 called lands ($0.84–$0.90, 4 times in 5)``."""
+    ends = f"{theme.unit(lower, currency)}{theme.EN_DASH}{theme.unit(upper, currency)}"
+    lands = theme.per_unit(estimate, currency)
+    return f"{bold(lands)} called lands ({ends}, {how_often(level)})"
+
+
+def differ_sentence(
+    answer: str,
+    frame: Frame,
+    *,
+    forecaster_count: int,
+    period_count: int,
+    common: tuple[float, float, float, float] | None,
+    layer: str,
+) -> str:
+    """First line of Forecasters: whether they differ at all, before anybody is named.
+
+    ``common``: estimate, lower, upper, level of the landing rate they share, or null where it cannot be given.
+    """
+    people = theme.plural(forecaster_count, *LAYERS[layer])
+    n = frame.periods(period_count)
+    lean = f" {one_lean(*common, frame.currency)} over {n}." if common else ""
+    if answer == "differ":
+        return f"Forecasters differ by more than chance.{' Together,' + lean if lean else ''}"
+    if answer == "no_evidence":
+        if common is None:
+            return f"No evidence that the {people} differ, and too few {frame.noun}s for a common lean."
+        return f"No evidence that the {people} differ. One lean fits all of them:{lean}"
+    if forecaster_count == 0:
+        return f"Nobody has called at this layer: no {LAYERS[layer][1]} to speak of."
+    if forecaster_count == 1:
+        return f"One forecaster: there is nobody to compare with.{lean}"
+    return f"Too little history to say whether the {people} differ.{' Together,' + lean if lean else ''}"
+
+
+def counts_title(high: int, low: int, fair: int, unsure: int) -> str:
+    """Finding of the caterpillar: how many lean, and for how many nothing can be said."""
+    total = high + low + fair + unsure
+    if total == 0:
+        return "No forecaster to show"
+    if unsure == total:
+        return "For nobody is there enough evidence of a lean" if total > 1 else "Not enough evidence of a lean"
+    parts = [
+        f"{number} {word if number != 1 else one}"
+        for number, word, one in ((high, "run high", "runs high"), (low, "run low", "runs low"))
+        if number
+    ]
+    if fair:
+        parts.append(f"{fair} {'is' if fair == 1 else 'are'} fair")
+    if unsure:
+        parts.append(f"for {unsure} not enough evidence")
+    return _short(", ".join(parts))
+
+
+def caterpillar_alt(rows: Sequence[tuple[str, float | None, float | None, float | None, str]], level: float) -> str:
+    """``rows``: name, estimate, lower, upper, word, in the order drawn."""
+    said = [
+        f"{name} {theme.percent(estimate)} ({theme.percent_range(lower, upper)}), {word}"
+        for name, estimate, lower, upper, word in rows
+    ]
+    return f"What lands of each call, with the range that holds {how_often(level)}: " + "; ".join(said) + "."
+
+
+def shown_of(shown: int, total: int, *, ranked: bool, departed: int) -> str:
+    """Which rows the chart shows, where it cannot show all; who is counted but not listed."""
+    parts = []
+    if shown < total and ranked:
+        parts.append(
+            f"The {theme.count(shown // 2)} lowest and {theme.count(shown - shown // 2)} highest of "
+            f"{theme.count(total)} are drawn; the table has all."
+        )
+    elif shown < total:
+        parts.append(f"The first {theme.count(shown)} of {theme.count(total)} by name are drawn; the table has all.")
+    if departed:
+        who = "1 who has left counts" if departed == 1 else f"{theme.count(departed)} who have left count"
+        parts.append(f"{who} in the pool and {'is' if departed == 1 else 'are'} not listed.")
+    return " ".join(parts)
+
+
+def forecaster_sentence(
+    name: str,
+    frame: Frame,
+    *,
+    estimate: float | None,
+    lower: float | None,
+    upper: float | None,
+    level: float | None,
+    period_count: int,
+    direction: str,
+    wrong_sign_rate: float | None,
+    status: str,
+    min_periods_label: int,
+) -> str:
+    """``For every $1.00 Ann calls, $0.82 lands (4 times in 5 between $0.71 and $0.94; 7 quarters). ...``"""
+    n = frame.periods(period_count)
+    if status == "no_call":
+        return f"{name} has made no call that a closed {frame.noun} could be held against."
+    if estimate is None or lower is None or upper is None or level is None:
+        return f"{name}: {n} with a call is too little to say what lands of it."
+    one = f"{theme.currency_prefix(frame.currency)}1.00"
+    ends = f"{theme.unit(lower, frame.currency)} and {theme.unit(upper, frame.currency)}"
+    lead = (
+        f"For every {one} {name} calls, {bold(theme.unit(estimate, frame.currency))} lands "
+        f"({how_often(level)} between {bold(ends)}; {n})."
+    )
+    if status == "not_enough_history":
+        return f"{lead} Not enough history for a word on it: {min_periods_label} {frame.noun}s are needed."
+    if status == "nothing_landed":
+        return f"{lead} Nothing called has landed yet, so the range leans on the peers."
+    sure = "" if wrong_sign_rate is None else f": {theme.percent(1 - wrong_sign_rate)} sure of the direction"
+    words = {
+        "runs_high": f"Calls {lean_range(lower, upper)}{sure}.",
+        "runs_low": f"Calls {lean_range(lower, upper)}{sure}.",
+        "fair": f"Calls are fair: within {theme.percent(frame.fair_zone)} of what lands.",
+    }
+    return f"{lead} {words.get(direction, 'Not enough evidence of a lean either way.')}"
+
+
+def own_weight(own_weight_rate: float | None, name: str) -> str | None:
+    """How much of the estimate is the own record and how much the peers'."""
+    if own_weight_rate is None:
+        return None
+    return (
+        f"{theme.percent(own_weight_rate)} of this rests on {name}'s own record, the rest on what peers' calls land at."
+    )
