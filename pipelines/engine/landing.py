@@ -1,0 +1,227 @@
+"""Where the open period lands, at every scope, as a range and as odds.
+
+Three methods side by side. ``deals``: deal simulation with a calibrated common shock (``deal_draws``), summed per
+scope draw by draw, so the ranges of people, teams and company belong together by construction. ``call``: the call in
+force, corrected for how past calls landed, with a Student-t predictive. ``combined``: the average of the two quantile
+functions at every level (Vincent; Lichtendahl, Grushka-Cockayne & Winkler 2013), explainable as "midway".
+
+Everything is estimated from past periods seen at the same week, with what was known then. Under five of them nothing
+is issued, with a status.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import polars as pl
+from scipy import sparse, special
+
+from pipelines.engine.competing_risks import Floats
+from pipelines.engine.deal_book import ODDS, LandingInputs, LandingPolicy, make_book
+from pipelines.engine.deal_draws import Shock
+from pipelines.engine.landing_tables import LandingTables, Line
+from pipelines.policy import COMPANY_SCOPE
+
+
+@dataclass(frozen=True)
+class LandingResult:
+    """Frames of ``landing_tables``, and the calibration behind ``deals`` (null under five closed periods)."""
+
+    landing: pl.DataFrame
+    quantiles: pl.DataFrame
+    dots: pl.DataFrame
+    swings: pl.DataFrame
+    odds: pl.DataFrame
+    shock: Shock | None
+
+
+@dataclass(frozen=True)
+class CallModel:
+    """ln((landed + offset)/(call + offset)) ~ correction + scale · t with ``df`` degrees of freedom."""
+
+    correction: float
+    scale: float
+    df: float
+    offset: float
+
+    def quantiles(self, call: float, level: Floats, t: Floats | None = None) -> Floats:
+        """Landing amount at each level for a call of ``call``; ``t`` the Student quantiles if already at hand."""
+        t = special.stdtrit(self.df, level) if t is None else t
+        amount: Floats = (call + self.offset) * np.exp(self.correction + self.scale * t) - self.offset
+        return amount
+
+
+def seed_of(*parts: str) -> int:
+    """A seed that depends on the words alone: the same edition draws the same numbers on every machine."""
+    return int.from_bytes(hashlib.sha256("\x1f".join(parts).encode()).digest()[:8], "big")
+
+
+def fit_call(call: Floats, actual: Floats, prior_sd: float) -> CallModel:
+    """Shrunken correction and predictive spread of calls at one horizon, from n ≥ 2 closed periods.
+
+    m̃ = w·m with w = prior²/(prior² + s²/n); predictive scale s·√(1 + w/n), t with n − 1 degrees of freedom. An
+    infinite prior gives the textbook predictive. A period in which nothing landed or was called has no logarithm: then
+    a quarter of the mean call is added to both sides.
+    """
+    n = len(call)
+    offset = 0.25 * float(np.abs(call).mean()) if (call <= 0).any() or (actual <= 0).any() else 0.0
+    error = np.log(np.maximum(actual + offset, 1e-9) / np.maximum(call + offset, 1e-9))
+    mean, sd = float(error.mean()), float(error.std(ddof=1))
+    weight = 1.0 if np.isinf(prior_sd) or sd == 0 else prior_sd**2 / (prior_sd**2 + sd**2 / n)
+    return CallModel(weight * mean, sd * (1 + weight / n) ** 0.5, n - 1.0, offset)
+
+
+def deal_weight(wis_deals: float, wis_call: float, period_count: int) -> float:
+    """Weight of ``deals`` in the combination: ½ below 12 backtest periods, then ∝ 1/WIS shrunk halfway to ½.
+
+    Below that, estimated weights lose to equal ones (Smith & Wallis 2009).
+    """
+    if period_count < 12 or wis_deals <= 0 or wis_call <= 0:
+        return 0.5
+    return 0.25 + 0.5 * wis_call / (wis_deals + wis_call)
+
+
+def landing(
+    inputs: LandingInputs,
+    *,
+    period_start_on: date,
+    week_of_period: int,
+    seed: int,
+    policy: LandingPolicy | None = None,
+    deal_weights: Mapping[str, float] | None = None,
+) -> LandingResult:
+    """Range and odds of one period at one week, for every scope that has members in it.
+
+    ``deal_weights``: scope → weight of ``deals`` in ``combined`` (½ where not given). The same inputs in any row
+    order, with the same seed, give the same result. Rows: see ``landing_tables``. ValueError if the period is not
+    among ``inputs.periods`` exactly once.
+    """
+    policy = LandingPolicy() if policy is None else policy
+    target = inputs.periods.filter(pl.col("period_start_on") == period_start_on)
+    if target.height != 1:
+        raise ValueError(
+            f"the period starting {period_start_on} must be in periods exactly once, not {target.height} times"
+        )
+    past = usable_past(inputs.periods, period_start_on, policy.max_periods)
+    scopes, owners, members = membership(inputs, period_start_on)
+    of_period = pl.col("period_start_on") == period_start_on
+    closed_by_owner = closed_so_far(inputs, period_start_on, owners)
+    closed = members @ closed_by_owner
+    lines = {str(row["scope"]): row for row in inputs.calls.filter(of_period).iter_rows(named=True)}
+    histories = _call_histories(inputs.calls, past)
+    enough = len(past) >= policy.min_periods
+    book = (
+        make_book(
+            inputs=inputs, period_start_on=period_start_on, past=past, owners=owners, members=members, policy=policy
+        )
+        if enough
+        else None
+    )
+    drawn = None if book is None else book.draw(closed_by_owner, seed)
+    gaps = None if book is None else book.gaps()
+    tables = LandingTables(period_start_on, week_of_period, target["origin_at"][0], policy.levels)
+    level = (np.arange(policy.draws) + 0.5) / policy.draws
+    student: dict[float, Floats] = {}
+    for row, scope in enumerate(scopes):
+        given = lines.get(scope, {})
+        line = Line(scope, float(closed[row]), _number(given.get("call_amount")), _number(given.get("quota_amount")))
+        history = histories.get(scope)
+        call_periods = 0 if history is None else len(history[0])
+        call = None
+        if line.call_amount is not None and history is not None and call_periods >= policy.min_periods:
+            model = fit_call(*history, policy.call_prior_sd)
+            if model.df not in student:
+                student[model.df] = special.stdtrit(model.df, level)
+            call = np.maximum(model.quantiles(line.call_amount, level, student[model.df]), line.closed_amount)
+        tables.add(
+            line,
+            deals=None if drawn is None else np.sort(drawn.amounts[row]),
+            call=call,
+            weight=0.5 if deal_weights is None else deal_weights.get(scope, 0.5),
+            period_counts=(len(past), call_periods),
+            gaps=None if gaps is None else (int(gaps[row, 0]), int(gaps[row, 1]), float(gaps[row, 2])),
+        )
+        if drawn is not None:
+            tables.add_swings(line, drawn.top(row), drawn.amounts[row])
+    odds = pl.DataFrame(schema=ODDS) if drawn is None else drawn.odds()
+    return LandingResult(*tables.frames(), odds, None if book is None else book.shock)
+
+
+def landing_backtest(
+    inputs: LandingInputs, *, week_of_period: int, seed_words: tuple[str, ...], policy: LandingPolicy | None = None
+) -> LandingResult:
+    """The landings that would have been issued at this week of every closed period, from earlier periods alone.
+
+    Rolling origin: each period uses the periods whose outcome was frozen by its own ``origin_at``, nothing later.
+    Periods with too few of them issue nothing and are left out. Score with ``coverage.backtest_rows``. ``odds`` and
+    ``shock`` are not kept.
+    """
+    policy = LandingPolicy() if policy is None else policy
+    starts = inputs.periods.drop_nulls("closed_at")["period_start_on"].sort().to_list()
+    issued = [
+        landing(
+            inputs,
+            period_start_on=start,
+            week_of_period=week_of_period,
+            seed=seed_of(*seed_words, str(start), str(week_of_period)),
+            policy=policy,
+        )
+        for start in starts
+        if len(usable_past(inputs.periods, start, policy.max_periods)) >= policy.min_periods
+    ]
+    empty = LandingTables(date.min, week_of_period, None, policy.levels).frames()
+    names = ("landing", "quantiles", "dots", "swings")
+    stacked = [pl.concat([empty[i], *(getattr(result, name) for result in issued)]) for i, name in enumerate(names)]
+    return LandingResult(stacked[0], stacked[1], stacked[2], stacked[3], pl.DataFrame(schema=ODDS), None)
+
+
+def usable_past(periods: pl.DataFrame, period_start_on: date, latest: int) -> list[date]:
+    """Start of each earlier period whose outcome was frozen by this period's ``origin_at``, oldest first."""
+    origin_at = periods.filter(pl.col("period_start_on") == period_start_on)["origin_at"][0]
+    known = periods.filter((pl.col("period_start_on") < pl.lit(period_start_on)) & (pl.col("closed_at") <= origin_at))
+    return known["period_start_on"].sort().to_list()[-latest:]
+
+
+def _number(value: object) -> float | None:
+    return None if value is None else float(str(value))
+
+
+def membership(inputs: LandingInputs, period_start_on: date) -> tuple[list[str], pl.DataFrame, sparse.csr_array]:
+    """Scopes by name, owners with their code, and the scopes × owners matrix of the period."""
+    of_period = pl.col("period_start_on") == period_start_on
+    members = inputs.scope_members.filter(of_period).select(owner_id="person_id", scope="scope").unique()
+    seen = pl.concat([inputs.deals.filter(of_period)["owner_id"], inputs.closed.filter(of_period)["owner_id"]])
+    stray = pl.DataFrame({"owner_id": seen.unique()}).join(members, on="owner_id", how="anti")
+    members = pl.concat([members, stray.with_columns(scope=pl.lit(COMPANY_SCOPE))])
+    owners = members.select("owner_id").unique().sort("owner_id").with_row_index("owner")
+    scopes = members.select("scope").unique().sort("scope").with_row_index("row")
+    cells = members.join(owners, on="owner_id").join(scopes, on="scope")
+    matrix = sparse.csr_array(
+        (np.ones(cells.height), (cells["row"].to_numpy(), cells["owner"].to_numpy())),
+        shape=(scopes.height, owners.height),
+    )
+    return scopes["scope"].to_list(), owners, matrix
+
+
+def closed_so_far(inputs: LandingInputs, period_start_on: date, owners: pl.DataFrame) -> Floats:
+    """Amount each owner, by code, has won in the period by its ``origin_at``."""
+    of_period = pl.col("period_start_on") == period_start_on
+    won = inputs.closed.filter(of_period).join(owners, on="owner_id").drop_nulls("closed_amount")
+    amount = won["closed_amount"].cast(pl.Float64).to_numpy()
+    return np.bincount(won["owner"].to_numpy(), amount, minlength=owners.height).astype(float)
+
+
+def _call_histories(calls: pl.DataFrame, past: list[date]) -> dict[str, tuple[Floats, Floats]]:
+    """Scope → calls and actuals of its past periods, oldest first."""
+    known = calls.filter(pl.col("period_start_on").is_in(past)).drop_nulls(["call_amount", "actual_amount"])
+    known = known.sort("scope", "period_start_on").with_columns(
+        pl.col("call_amount").cast(pl.Float64), pl.col("actual_amount").cast(pl.Float64)
+    )
+    return {
+        str(key[0]): (part["call_amount"].to_numpy(), part["actual_amount"].to_numpy())
+        for key, part in known.partition_by("scope", as_dict=True, maintain_order=True).items()
+    }

@@ -1,0 +1,235 @@
+"""Landing results as frames: levels, quantiles, dots and single-deal swings.
+
+``landing``: period × week × scope × method × level; ``estimate`` is the median, so it lies inside every range and half
+the odds lie above it; ``mean_amount`` adds up over scopes (method ``deals`` alone: the mean of the exponential of a
+Student-t does not exist). ``status``: ``ok``; ``deals_only`` / ``call_only`` (``combined`` rests on one method);
+``not_enough_history`` (fewer closed periods at this week than the policy asks: no numbers); ``no_call`` (nothing
+called for the period). ``unmodelled_count``: open deals without an amount, or with odds nothing is known of.
+``landing_quantiles``: ... × ``quantile`` 0.01 to 0.99. ``landing_dots``: ``combined`` at twenty equally likely levels,
+(i − ½)/20. ``landing_swings``: scope × its weightiest open deals: ``swing_amount`` landing if won minus if not, all
+else equal (its mean amount at close), ``share_of_gap_rate`` that ÷ (call − closed), and the odds of the call either
+way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+import numpy as np
+import polars as pl
+
+from pipelines.engine.competing_risks import Floats
+from pipelines.engine.deal_book import TopDeal
+
+QUANTILES = np.arange(1, 100) / 100
+DOTS = (np.arange(20) + 0.5) / 20
+METHODS = ("deals", "call", "combined")
+
+Columns = dict[str, pl.DataType]
+
+_HEAD: Columns = {
+    "period_start_on": pl.Date(),
+    "week_of_period": pl.Int64(),
+    "scope": pl.String(),
+}
+LANDING: Columns = {
+    **_HEAD,
+    "method": pl.String(),
+    "level": pl.Float64(),
+    "as_of_at": pl.Datetime("us"),
+    "closed_amount": pl.Float64(),
+    "estimate": pl.Float64(),
+    "lower": pl.Float64(),
+    "upper": pl.Float64(),
+    "mean_amount": pl.Float64(),
+    "call_amount": pl.Float64(),
+    "quota_amount": pl.Float64(),
+    "probability_of_call_rate": pl.Float64(),
+    "probability_of_quota_rate": pl.Float64(),
+    "period_count": pl.Int64(),
+    "open_count": pl.Int64(),
+    "unmodelled_count": pl.Int64(),
+    "unmodelled_amount": pl.Float64(),
+    "status": pl.String(),
+}
+LANDING_QUANTILES: Columns = {
+    **_HEAD,
+    "method": pl.String(),
+    "quantile": pl.Float64(),
+    "amount": pl.Float64(),
+}
+LANDING_DOTS: Columns = {**_HEAD, "dot": pl.Int64(), "amount": pl.Float64()}
+LANDING_SWINGS: Columns = {
+    **_HEAD,
+    "rank": pl.Int64(),
+    "opportunity_id": pl.String(),
+    "amount": pl.Float64(),
+    "win_probability_rate": pl.Float64(),
+    "expected_amount": pl.Float64(),
+    "swing_amount": pl.Float64(),
+    "share_of_gap_rate": pl.Float64(),
+    "probability_of_call_if_won_rate": pl.Float64(),
+    "probability_of_call_if_lost_rate": pl.Float64(),
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """A scope's lines of the period: what has closed, what was called, what was asked."""
+
+    scope: str
+    closed_amount: float
+    call_amount: float | None
+    quota_amount: float | None
+
+
+def quantile_at(ordered: Floats, level: Floats | float) -> Floats:
+    """Quantiles of an ordered sample whose i-th value stands for the level (i + ½)/n."""
+    n = len(ordered)
+    found: Floats = np.interp(np.asarray(level) * n - 0.5, np.arange(n), ordered)
+    return found
+
+
+def probability_of_reaching(quantiles: pl.DataFrame, line: float) -> float | None:
+    """Chance of landing at or above ``line``, from one scope's and method's ``quantile`` and ``amount``.
+
+    Between 0.01 and 0.99, the ends of what is published: say "over 99 %" there. Null without quantiles.
+    """
+    known = quantiles.drop_nulls("amount").sort("quantile")
+    if known.is_empty():
+        return None
+    amount, level = known["amount"].to_numpy(), known["quantile"].to_numpy()
+    # Equal amounts (the floor of what has closed) hold a whole lump of probability: reaching them is certain.
+    below = int(np.searchsorted(amount, line, side="left"))
+    if below == 0:
+        return float(1 - level[0])
+    if below == len(amount):
+        return float(1 - level[-1])
+    gap = amount[below] - amount[below - 1]
+    part = (line - amount[below - 1]) / gap
+    return float(1 - (level[below - 1] + part * (level[below] - level[below - 1])))
+
+
+@dataclass
+class LandingTables:
+    """Collects the rows of one period and week."""
+
+    period_start_on: date
+    week_of_period: int
+    as_of_at: datetime | None
+    levels: tuple[float, ...]
+    _landing: list[tuple[object, ...]] = field(default_factory=list)
+    _quantiles: list[tuple[str, str, Floats]] = field(default_factory=list)
+    _dots: list[tuple[str, Floats]] = field(default_factory=list)
+    _swings: list[tuple[object, ...]] = field(default_factory=list)
+
+    def add(
+        self,
+        line: Line,
+        *,
+        deals: Floats | None,
+        call: Floats | None,
+        weight: float,
+        period_counts: tuple[int, int],
+        gaps: tuple[int, int, float] | None,
+    ) -> None:
+        """One scope: ordered ``deals`` and ``call`` quantile functions on the same levels, or None."""
+        combined, status = deals, "deals_only"
+        if deals is not None and call is not None:
+            combined, status = weight * deals + (1 - weight) * call, "ok"
+        elif deals is None:
+            combined, status = call, "call_only"
+        missing = "no_call" if line.call_amount is None else "not_enough_history"
+        parts = (
+            ("deals", deals, "ok" if deals is not None else "not_enough_history", period_counts[0]),
+            ("call", call, "ok" if call is not None else missing, period_counts[1]),
+            ("combined", combined, status if combined is not None else "not_enough_history", max(period_counts)),
+        )
+        counts: tuple[object, ...] = (None, None, None) if gaps is None else gaps
+        for method, ordered, word, periods in parts:
+            call_rate = quota_rate = estimate = mean = None
+            if ordered is not None:
+                estimate = float(quantile_at(ordered, 0.5))
+                mean = float(ordered.mean()) if method == "deals" else None
+                call_rate = None if line.call_amount is None else float((ordered >= line.call_amount).mean())
+                quota_rate = None if line.quota_amount is None else float((ordered >= line.quota_amount).mean())
+                self._quantiles.append((line.scope, method, quantile_at(ordered, QUANTILES)))
+                if method == "combined":
+                    self._dots.append((line.scope, quantile_at(ordered, DOTS)))
+            for level in self.levels:
+                lower = upper = None
+                if ordered is not None:
+                    lower, upper = quantile_at(ordered, np.array([(1 - level) / 2, (1 + level) / 2])).tolist()
+                self._landing.append(
+                    (
+                        *(line.scope, method, level, self.as_of_at, line.closed_amount, estimate, lower, upper, mean),
+                        *(line.call_amount, line.quota_amount, call_rate, quota_rate, periods, *counts, word),
+                    )
+                )
+
+    def add_swings(self, line: Line, top: list[TopDeal], draws: Floats) -> None:
+        """How much the scope's outcome hangs on each of its weightiest deals; ``draws`` in drawing order.
+
+        All else equal: the deal alone is set to won or not in every draw. Conditioning on its outcome instead would
+        lend it the whole common shock (a win is news about everybody) and show twice its size.
+        """
+        gap = None if line.call_amount is None else line.call_amount - line.closed_amount
+        for rank, deal in enumerate(top, start=1):
+            if_won = if_lost = None
+            if line.call_amount is not None:
+                without = draws - deal.won * deal.worth
+                if_won = float((without + deal.worth >= line.call_amount).mean())
+                if_lost = float((without >= line.call_amount).mean())
+            share = deal.worth / gap if gap is not None and gap > 0 else None
+            self._swings.append(
+                (
+                    *(line.scope, rank, deal.opportunity_id, deal.amount, deal.chance),
+                    *(deal.chance * deal.worth, deal.worth, share, if_won, if_lost),
+                )
+            )
+
+    def frames(self) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+        """``landing``, ``landing_quantiles``, ``landing_dots``, ``landing_swings``, each sorted by its grain."""
+        head = (self.period_start_on, self.week_of_period)
+        landing = pl.DataFrame([head + row for row in self._landing], schema=LANDING, orient="row")
+        swings = pl.DataFrame([head + row for row in self._swings], schema=LANDING_SWINGS, orient="row")
+        quantiles = self._long(
+            LANDING_QUANTILES,
+            [(scope, method) for scope, method, _ in self._quantiles],
+            ("scope", "method"),
+            QUANTILES,
+            [values for *_, values in self._quantiles],
+        )
+        dots = self._long(
+            LANDING_DOTS,
+            [(scope,) for scope, _ in self._dots],
+            ("scope",),
+            np.arange(1.0, 21.0),
+            [values for _, values in self._dots],
+        )
+        return landing, quantiles, dots, swings
+
+    def _long(
+        self,
+        schema: Columns,
+        keys: list[tuple[str, ...]],
+        names: tuple[str, ...],
+        level: Floats,
+        values: list[Floats],
+    ) -> pl.DataFrame:
+        position = list(schema)[-2]
+        if not keys:
+            return pl.DataFrame(schema=schema)
+        columns = {
+            name: np.repeat(np.array([key[i] for key in keys], dtype=object), len(level))
+            for i, name in enumerate(names)
+        }
+        frame = pl.DataFrame({**columns, position: np.tile(level, len(keys)), "amount": np.concatenate(values)})
+        return frame.select(
+            pl.lit(self.period_start_on).alias("period_start_on"),
+            pl.lit(self.week_of_period).alias("week_of_period"),
+            *names,
+            position,
+            "amount",
+        ).cast(pl.Schema(schema))
