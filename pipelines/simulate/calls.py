@@ -112,7 +112,7 @@ def rep_calls(company: Company, actual: Floats, expected: Floats, rng: np.random
 
 
 def override(
-    company: Company, layer: str, person: Ints, tenure: Ints, above: Ints, below: Beliefs, rng: np.random.Generator
+    company: Company, layer: str, *, person: Ints, tenure: Ints, above: Ints, below: Beliefs, rng: np.random.Generator
 ) -> tuple[Calls, Beliefs]:
     """Calls of managers or executives over the layer below. above: slot below × quarter → slot of this layer."""
     staff = company.staff
@@ -147,11 +147,17 @@ def all_calls(company: Company, actual: Floats, expected: Floats, rng: np.random
     """Calls of every layer, reps first."""
     reps, held = rep_calls(company, actual, expected, rng)
     managers, led = override(
-        company, MANAGERS, company.manager, company.manager_tenure, company.manager_slot, held, rng
+        company,
+        MANAGERS,
+        person=company.manager,
+        tenure=company.manager_tenure,
+        above=company.manager_slot,
+        below=held,
+        rng=rng,
     )
     quarters = company.manager.shape[1]
     top = np.repeat(company.executive[:, None], quarters, axis=1)
     over = np.repeat(company.manager_executive[:, None], quarters, axis=1)
     tenure = np.full(top.shape, 12, dtype=np.int64)
-    executives, _ = override(company, EXECUTIVES, top, tenure, over, led, rng)
+    executives, _ = override(company, EXECUTIVES, person=top, tenure=tenure, above=over, below=led, rng=rng)
     return [reps, managers, executives]

@@ -12,11 +12,26 @@ import numpy as np
 
 from pipelines.simulate.scenario import CURRENCIES, STEPS, Calendar, Floats, Ints, Scenario
 
-FIRST_NAMES = tuple(
-    ["Ana", "Amir", "Beatriz", "Chen", "Clara", "Daniel", "Elena", "Emeka", "Fatima", "Felix", "Grace", "Hana", "Hugo", "Ines", "Ivan", "Jonas", "Julia", "Kai", "Karim", "Lena", "Leo", "Lucia", "Maya", "Marek", "Mei", "Nadia", "Noah", "Olga", "Omar", "Paula", "Priya", "Rafael", "Rosa", "Sam", "Sofia", "Tariq", "Thomas", "Uma", "Vera", "Wei", "Yara", "Yusuf", "Zoe", "Zoran"]
+
+def words(text: str) -> tuple[str, ...]:
+    """The words of a text."""
+    return tuple(text.split())
+
+
+FIRST_NAMES = words(
+    """
+    Ana Amir Beatriz Chen Clara Daniel Elena Emeka Fatima Felix Grace Hana Hugo Ines Ivan Jonas Julia Kai Karim Lena
+    Leo Lucia Maya Marek Mei Nadia Noah Olga Omar Paula Priya Rafael Rosa Sam Sofia Tariq Thomas Uma Vera Wei Yara
+    Yusuf Zoe Zoran
+    """
 )
-LAST_NAMES = tuple(
-    ["Abebe", "Adler", "Almeida", "Andersen", "Bauer", "Becker", "Brandt", "Carter", "Costa", "Dubois", "Eriksson", "Fischer", "Fontana", "Garcia", "Haddad", "Hansen", "Hughes", "Ito", "Ivanova", "Jensen", "Kaur", "Keller", "Khan", "Kim", "Kowalski", "Lambert", "Lindqvist", "Lopez", "Maier", "Martin", "Mendes", "Meyer", "Moreau", "Nakamura", "Novak", "Okafor", "Olsen", "Park", "Patel", "Petrov", "Quinn", "Reid", "Rossi", "Sato", "Schmidt", "Silva", "Singh", "Sousa", "Tanaka", "Torres", "Turner", "Vogel", "Wagner", "Walsh", "Weber", "Winter", "Wolf", "Young", "Zhang", "Ziegler"]
+LAST_NAMES = words(
+    """
+    Abebe Adler Almeida Andersen Bauer Becker Brandt Carter Costa Dubois Eriksson Fischer Fontana Garcia Haddad Hansen
+    Hughes Ito Ivanova Jensen Kaur Keller Khan Kim Kowalski Lambert Lindqvist Lopez Maier Martin Mendes Meyer Moreau
+    Nakamura Novak Okafor Olsen Park Patel Petrov Quinn Reid Rossi Sato Schmidt Silva Singh Sousa Tanaka Torres Turner
+    Vogel Wagner Walsh Weber Winter Wolf Young Zhang Ziegler
+    """
 )
 SEGMENTS = ("SMB", "Mid-market", "Enterprise")
 SEGMENT_SHARE = (0.40, 0.35, 0.25)
@@ -26,7 +41,7 @@ ARRIVALS = np.array([[2.35, 0.10], [1.15, 0.42], [0.25, 0.80]])
 RAMP = (0.35, 0.65, 0.90)
 """Share of a full seat's new deals that a hire finds in the first quarters."""
 
-TURNOVER = 0.022
+TURNOVER, MANAGER_TURNOVER = 0.022, 0.010
 MANAGER_CHANGE = 0.012
 REGIONS = ("Americas", "Continental Europe", "United Kingdom")
 REGION_SHARE = (0.62, 0.24, 0.14)
@@ -67,7 +82,8 @@ class Company:
 
     rep: person in the seat (NOBODY before it opens). manager_slot: slot the seat reports to. tenure: quarters the
     person has been there. ramp: share of a full seat's new deals. manager: slot × quarter → person.
-    executive: slot → person. manager_executive: manager slot → executive slot. fx: quarter × currency, reporting per unit.
+    executive: slot → person. manager_executive: manager slot → executive slot.
+    fx: quarter × currency, reporting currency per unit.
     """
 
     staff: Staff
@@ -105,7 +121,7 @@ def lean_shape(rng: np.random.Generator, count: int) -> Floats:
 
 
 def _hire(
-    scenario: Scenario, calendar: Calendar, rng: np.random.Generator, staff: Staff, layer: str, slot: int, first: int
+    scenario: Scenario, calendar: Calendar, rng: np.random.Generator, staff: Staff, *, layer: str, slot: int, first: int
 ) -> int:
     """Put a new person into a slot from a quarter on and return their index."""
     index = len(staff.layer)
@@ -141,6 +157,7 @@ def _fill(
     calendar: Calendar,
     rng: np.random.Generator,
     staff: Staff,
+    *,
     layer: str,
     opens: Ints,
     turnover: float,
@@ -148,12 +165,12 @@ def _fill(
     """Slot × quarter → person; a leaver's last day is a quarter's last, the successor starts the next day."""
     held = np.full((len(opens), calendar.quarter_count), NOBODY, dtype=np.int64)
     for slot, opening in enumerate(opens):
-        person = _hire(scenario, calendar, rng, staff, layer, slot, int(opening))
+        person = _hire(scenario, calendar, rng, staff, layer=layer, slot=slot, first=int(opening))
         for quarter in range(int(opening), calendar.quarter_count):
             if quarter > max(calendar.first, opening) and rng.random() < turnover:
                 staff.last[person] = quarter - 1
                 staff.left[person] = int(calendar.quarter_start[quarter]) - 1
-                person = _hire(scenario, calendar, rng, staff, layer, slot, quarter)
+                person = _hire(scenario, calendar, rng, staff, layer=layer, slot=slot, first=quarter)
             held[slot, quarter] = person
     return held
 
@@ -169,14 +186,16 @@ def company_of(scenario: Scenario, calendar: Calendar, rng: np.random.Generator)
     count, slots, executives = scenario.reps, scenario.manager_count, scenario.executive_count
     staff = Staff([], [], [], [], [], [], [], [], [], [], [], [])
     always = np.zeros(executives, dtype=np.int64)
-    executive = _fill(scenario, calendar, rng, staff, EXECUTIVES, always, 0.0)[:, 0]
-    manager = _fill(scenario, calendar, rng, staff, MANAGERS, np.zeros(slots, dtype=np.int64), 0.010)
+    executive = _fill(scenario, calendar, rng, staff, layer=EXECUTIVES, opens=always, turnover=0.0)[:, 0]
+    manager = _fill(
+        scenario, calendar, rng, staff, layer=MANAGERS, opens=np.zeros(slots, dtype=np.int64), turnover=MANAGER_TURNOVER
+    )
     manager_executive = np.arange(slots) * executives // slots
 
     home = np.arange(count) * slots // count
     late = rng.random(count) < 0.15
     opens = np.where(late, rng.integers(calendar.first + 1, calendar.last + 1, count), 0)
-    rep = _fill(scenario, calendar, rng, staff, REPS, opens, TURNOVER)
+    rep = _fill(scenario, calendar, rng, staff, layer=REPS, opens=opens, turnover=TURNOVER)
     manager_slot = np.repeat(home[:, None], calendar.quarter_count, axis=1)
     if slots > 1:
         moves = rng.random(manager_slot.shape) < MANAGER_CHANGE

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from pipelines.simulate.company import Company
+from pipelines.simulate.company import Company, words
 from pipelines.simulate.deals import AMOUNT, CLOSE, OWNER, STAGE, Chunk, Deals
 from pipelines.simulate.hazards import (
     ALL_STAGES,
@@ -23,8 +23,19 @@ from pipelines.simulate.hazards import (
 from pipelines.simulate.scenario import CURRENCIES, DAY_SECONDS, EXTRACTED_AT, EXTRACTED_SECONDS, Calendar, Flags, Ints
 
 IDS_PER_CHUNK = 100_000_000
-ACCOUNT_WORDS = ["Alder", "Amber", "Beacon", "Birch", "Blue", "Bright", "Cedar", "Cinder", "Clear", "Copper", "Crown", "Delta", "Ember", "Falcon", "Fern", "Garnet", "Granite", "Harbor", "Hazel", "Ivory", "Juniper", "Keystone", "Lark", "Laurel", "Linden", "Maple", "Meridian", "North", "Oak", "Onyx", "Orchid", "Pine", "Quarry", "Raven", "River", "Rowan", "Sable", "Silver", "Spruce", "Stone", "Summit", "Tidal", "Umber", "Vale", "Willow", "Zephyr"]
-ACCOUNT_TRADES = ["Analytics", "Bank", "Biotech", "Brands", "Care", "Components", "Energy", "Foods", "Freight", "Group", "Health", "Industries", "Insurance", "Labs", "Logistics", "Media", "Mobility", "Networks", "Optics", "Partners", "Pharma", "Power", "Retail", "Robotics", "Software", "Steel", "Systems", "Telecom", "Travel", "Works"]
+ACCOUNT_WORDS = words(
+    """
+    Alder Amber Beacon Birch Blue Bright Cedar Cinder Clear Copper Crown Delta Ember Falcon Fern Garnet Granite Harbor
+    Hazel Ivory Juniper Keystone Lark Laurel Linden Maple Meridian North Oak Onyx Orchid Pine Quarry Raven River Rowan
+    Sable Silver Spruce Stone Summit Tidal Umber Vale Willow Zephyr
+    """
+)
+ACCOUNT_TRADES = words(
+    """
+    Analytics Bank Biotech Brands Care Components Energy Foods Freight Group Health Industries Insurance Labs Logistics
+    Media Mobility Networks Optics Partners Pharma Power Retail Robotics Software Steel Systems Telecom Travel Works
+    """
+)
 PRODUCTS = ("Platform", "Insights", "Automation", "Security", "Integration")
 NEXT_STEPS = (
     "Send proposal",
@@ -85,7 +96,7 @@ def owner_of(company: Company, calendar: Calendar, deals: Deals) -> Ints:
 
 
 def opportunities(
-    company: Company, calendar: Calendar, chunk: Chunk, part: int, last_touch: Ints, rng: np.random.Generator
+    company: Company, calendar: Calendar, chunk: Chunk, part: int, *, last_touch: Ints, rng: np.random.Generator
 ) -> pl.DataFrame:
     """One row per deal of the export, in its state at the export."""
     d, count = chunk.now, len(chunk.now)
@@ -94,8 +105,8 @@ def opportunities(
     word, trade = account % len(ACCOUNT_WORDS), (account // len(ACCOUNT_WORDS)) % len(ACCOUNT_TRADES)
     account_name = pl.select(
         pl.concat_str(
-            text_of(tuple(ACCOUNT_WORDS), word),
-            text_of(tuple(ACCOUNT_TRADES), trade),
+            text_of(ACCOUNT_WORDS, word),
+            text_of(ACCOUNT_TRADES, trade),
             pl.Series(account // (len(ACCOUNT_WORDS) * len(ACCOUNT_TRADES)) + 1 + 100 * part).cast(pl.String),
             separator=" ",
         )

@@ -24,7 +24,7 @@ from pipelines.simulate.scenario import (
 )
 
 STAGE, AMOUNT, CLOSE, OWNER = range(4)
-MEDIAN, SHAPE = (16_000.0, 74_000.0), (2.7, 2.3)
+MEDIAN, SHAPE = (18_500.0, 86_000.0), (2.7, 2.3)
 TAIL_SHARE, TAIL_SHAPE, TAIL_FROM = 0.06, 2.1, 3.0
 LARGEST = 2_500_000.0
 TRANSFER = 0.004
@@ -122,6 +122,7 @@ class Floor:
         company: Company,
         calendar: Calendar,
         hazards: Hazards,
+        *,
         bursts: Flags,
         seats: Ints,
         rng: np.random.Generator,
@@ -173,7 +174,9 @@ class Floor:
         due = (d.close[i] < self.calendar.quarter_start[quarter + 1]).astype(np.int64)
         worth = value[d.motion[i], d.source[i], d.age[i], d.stage[i], due] * d.amount[i]
         worth *= self.company.fx[quarter, d.currency[i]]
-        return np.bincount(d.seat[i] - self.base, weights=worth, minlength=len(self.seats))
+        return np.asarray(
+            np.bincount(d.seat[i] - self.base, weights=worth, minlength=len(self.seats)), dtype=np.float64
+        )
 
     def _moment(self, start: int, days: int, count: int, rush: bool = False) -> Ints:
         """Working hours of a day in the step; with ``rush`` the quarter's last days are preferred."""
@@ -274,7 +277,9 @@ class Floor:
         self._set(i, second, STAGE, np.full(len(i), WON))
         d.closed_at[i] = second
         money = d.amount[i] * self.company.fx[quarter, d.currency[i]]
-        return np.bincount(d.seat[i] - self.base, weights=money, minlength=len(self.seats))
+        return np.asarray(
+            np.bincount(d.seat[i] - self.base, weights=money, minlength=len(self.seats)), dtype=np.float64
+        )
 
     def _move(self, on: Ints, back: Ints, start: int, days: int) -> None:
         d, rng = self.deals, self.rng

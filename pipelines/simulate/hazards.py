@@ -67,7 +67,7 @@ SHOCK_NODES = 9
 def mean_factor(change: tuple[float, float, float, float, float, float]) -> float:
     """Mean of an amount change."""
     shrink, low, high, grow, more, most = change
-    return 1 + shrink * ((low + high) / 2 - 1) + grow * ((more + most) / 2 - 1)
+    return float(1 + shrink * ((low + high) / 2 - 1) + grow * ((more + most) / 2 - 1))
 
 
 def draw_factor(rng: np.random.Generator, motion: np.ndarray, changes: tuple[tuple[float, ...], ...]) -> Floats:
@@ -76,7 +76,7 @@ def draw_factor(rng: np.random.Generator, motion: np.ndarray, changes: tuple[tup
     kind, size = rng.random((2, len(motion)))
     down = low + (high - low) * size
     up = more + (most - more) * size
-    return np.where(kind < shrink, down, np.where(kind < shrink + grow, up, 1.0))
+    return np.asarray(np.where(kind < shrink, down, np.where(kind < shrink + grow, up, 1.0)))
 
 
 def shock_quantile(share: Floats, sd: float) -> Floats:
@@ -90,7 +90,7 @@ def shock_quantile(share: Floats, sd: float) -> Floats:
     variance = bad * (1.6**2 + 1.2**2 / 12) + (1 - bad) * (
         ((good_low + good_high) / 2) ** 2 + (good_high - good_low) ** 2 / 12
     )
-    return np.maximum(1 + sd * raw / np.sqrt(variance), 0.05)
+    return np.asarray(np.maximum(1 + sd * raw / np.sqrt(variance), 0.05))
 
 
 def age_slows(motion: int, age: Floats) -> Floats:
@@ -102,7 +102,7 @@ def age_slows(motion: int, age: Floats) -> Floats:
 def age_kills(motion: int, age: Floats) -> Floats:
     """How much likelier no decision is for a deal of that age."""
     relative = age / TYPICAL_AGE[motion]
-    return np.minimum(0.7 + 0.45 * relative, 4.0)
+    return np.asarray(np.minimum(0.7 + 0.45 * relative, 4.0))
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from pipelines.simulate.scenario import (
 )
 from pipelines.simulate.world import World
 
-ROLES = {REPS: "Account Executive", MANAGERS: "Sales Manager", EXECUTIVES: "VP Sales"}
+ROLES = {REPS: "Sales Rep", MANAGERS: "Sales Manager", EXECUTIVES: "Sales Executive"}
 PEOPLE_COLUMNS = {
     "person_id": pl.String,
     "name": pl.String,
@@ -103,8 +103,8 @@ def _typed(amount: Floats) -> Floats:
 
 
 def submissions(world: World, calls: Calls, rng: np.random.Generator) -> pl.DataFrame:
-    """One row per call a person of one layer made, in the person's currency, on the week's first day or the eve of it."""
-    calendar, company, staff = world.calendar, world.company, world.company.staff
+    """One row per call a person of one layer made, in the person's currency, on the week's first day or its eve."""
+    calendar, company = world.calendar, world.company
     slot, quarter, step = np.nonzero(calls.made)
     start = calendar.quarter_start[quarter]
     eve = (step > 0) & (rng.random(len(slot)) < 0.25)
@@ -115,13 +115,11 @@ def submissions(world: World, calls: Calls, rng: np.random.Generator) -> pl.Data
     person = calls.person[slot, quarter]
     currency = _slot_currency(world, calls)[slot]
     rate = company.fx[quarter, currency]
-    layer = {REPS: "rep", MANAGERS: "manager", EXECUTIVES: "executive"}[calls.layer]
-    assert len(staff.layer) > int(person.max(initial=0))
     return pl.concat(
         pl.DataFrame(
             {
                 "forecaster_id": ids("005", person + 1),
-                "layer": pl.repeat(layer, len(slot), dtype=pl.String, eager=True),
+                "layer": pl.repeat(calls.layer, len(slot), dtype=pl.String, eager=True),
                 "period_start_on": days(start),
                 "category": pl.repeat(category, len(slot), dtype=pl.String, eager=True),
                 "submitted_at": instants(second),

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import polars as pl
 
 from pipelines.errors import FileError, TrustError
+from pipelines.progress import Progress, Silent
 from pipelines.simulate import crm, files, office, salesforce, truth
 from pipelines.simulate.deals import Chunk
 from pipelines.simulate.scenario import LAYOUTS, Scenario
@@ -33,20 +33,6 @@ GROWING = ("opportunities", "opportunity_history", "activities", "leads", "booki
 """Tables written one group of seats after another."""
 
 REPORT = "reports/opportunities_report.csv"
-
-
-class Progress(Protocol):
-    """What the simulation tells while it runs."""
-
-    def stage(self, name: str) -> None: ...
-
-    def advance(self, rows: int) -> None: ...
-
-
-class _Quiet:
-    def stage(self, name: str) -> None: ...
-
-    def advance(self, rows: int) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -86,7 +72,7 @@ def simulate(
     scenario = Scenario(reps, quarters, seed, lean_spread, common_lean, identical, shock_sd, drift)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        return _write(out, scenario, layout, progress or _Quiet())
+        return _write(out, scenario, layout, progress or Silent())
     except OSError as error:
         raise FileError(
             f"The simulated company cannot be written to {out}: {error.strerror}.",
@@ -175,7 +161,7 @@ def _chunk_tables(world: World, chunk: Chunk, part: int, dirt: files.Dirt) -> Fr
     """The growing tables of one group of seats, as canonical text with their dirt."""
     rng, mess = (stream(world.scenario, name, part) for name in ("records", "dirt"))
     touches, last_touch = crm.activities(world.calendar, chunk, part, rng)
-    deals = crm.opportunities(world.company, world.calendar, chunk, part, last_touch, rng)
+    deals = crm.opportunities(world.company, world.calendar, chunk, part, last_touch=last_touch, rng=rng)
     won = deals.filter("is_won").select("opportunity_id", "close_on", "amount", "currency", "account_name")
     first = part == 0
     booked = files.as_text(crm.bookings(won, part, rng))

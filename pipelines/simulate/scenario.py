@@ -25,7 +25,7 @@ WARM_UP_QUARTERS = 4
 """Quarters simulated and thrown away first, so that the pipeline is as old and as mixed as a real one."""
 
 LAYOUTS = ("canonical", "salesforce")
-EXTRACTED_AT = datetime(2026, 11, 9, 6)
+EXTRACTED_AT = datetime(2026, 11, 9, 6)  # noqa: DTZ001 - instants carry no zone here
 """The instant of the export: a Monday in the middle of Q4 2026. Fixed, so that a seed means the same data for ever."""
 
 OPEN_QUARTER = date(2026, 10, 1)

@@ -25,7 +25,8 @@ def forecasters(world: World, layers: list[Calls]) -> tuple[pl.DataFrame, pl.Dat
     calls run high. ``closed_period_count`` closed quarters of the exports the person was there.
     """
     staff, calendar = world.company.staff, world.calendar
-    main, weekly = [], []
+    main: list[pl.DataFrame] = []
+    weekly: list[pl.DataFrame] = []
     for calls in layers:
         closed = np.zeros(calls.person.shape, dtype=np.bool_)
         closed[:, calendar.first : calendar.last] = True

@@ -42,7 +42,7 @@ class World:
         for part, first in enumerate(range(0, self.scenario.reps, CHUNK_SEATS)):
             seats = np.arange(first, min(first + CHUNK_SEATS, self.scenario.reps))
             rng = stream(self.scenario, "deals", part)
-            chunk = Floor(self.company, self.calendar, self.hazards, self.bursts, seats, rng).run()
+            chunk = Floor(self.company, self.calendar, self.hazards, bursts=self.bursts, seats=seats, rng=rng).run()
             self.actual[seats], self.expected[seats] = chunk.actual, chunk.expected
             yield part, chunk
 
