@@ -32,7 +32,7 @@ def main() -> None:
         initial_sidebar_state="collapsed",
         menu_items={"About": ABOUT},
     )
-    st.html(ASSETS / "style.css")
+    st.html(f"<style>{_stylesheet(filters.is_dark())}</style>")
     chosen: list[Filters] = []
     page = st.navigation(
         [
@@ -71,8 +71,8 @@ def boundary() -> Iterator[None]:
         log.exception("Unexpected error %s", reference)
         st.error(
             "This page could not be drawn, and that is our fault, not yours.\n\n"
-            f"Reload it; if that does not help, report error **{reference}**: the details are beside that number in the "
-            "output of `forecast-trust dashboard`.",
+            f"Reload it; if that does not help, report error **{reference}**: the details stand beside that number in "
+            "the output of `forecast-trust dashboard`.",
             icon=":material/error:",
         )
 
@@ -139,15 +139,23 @@ def _ask(workspace: Workspace) -> tuple[EditionRef, Filters]:
         ref = shelf.edition(workspace, edition_id)
         asked = filters.choose(edition_id, shelf.choices(ref))
     with title:
-        _whose(ref, is_current=edition_id == offered[0][0])
+        st.markdown(f"**{theme.escape(ref.company_name or 'Forecast Trust')}**")
+        if ref.is_simulated:
+            st.badge("Simulated company, no real person or deal", color="orange", icon=":material/science:")
+    if edition_id != offered[0][0]:
+        st.info(
+            f"This is what was known at {theme.escape(theme.instant(ref.as_of_at))}; "
+            f"the current edition is as of {theme.escape(offered[0][1])}.",
+            icon=":material/history:",
+        )
     return ref, asked
 
 
-def _whose(ref: EditionRef, *, is_current: bool) -> None:
-    st.markdown(f"**{theme.escape(ref.company_name or 'Forecast Trust')}**")
-    st.caption(f"As of {theme.instant(ref.as_of_at)}" + ("" if is_current else ", an earlier edition"))
-    if ref.is_simulated:
-        st.badge("Simulated company: no real person or deal", color="orange", icon=":material/science:")
+@st.cache_resource(show_spinner=False)
+def _stylesheet(dark: bool) -> str:
+    colours = theme.palette(dark)
+    variables = f":root {{ --ft-ink: {colours.ink}; --ft-muted: {colours.muted}; --ft-line: {colours.grid}; }}"
+    return f"{variables}\n{(ASSETS / 'style.css').read_text(encoding='utf-8')}"
 
 
 def _footer(ref: EditionRef) -> None:

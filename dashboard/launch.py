@@ -80,7 +80,7 @@ def content_security_policy(port: int) -> str:
 
     Styles stay inline (the pages' framework writes them so); its one inline script is allowed by its digest.
     """
-    sockets = " ".join(f"ws://{host}:{port}" for host in (ADDRESS, "localhost", "[::1]"))
+    sockets = " ".join(f"ws://{host}:{port}" for host in (ADDRESS, "localhost"))
     return "; ".join(
         (
             "default-src 'self'",

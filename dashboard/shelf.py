@@ -85,4 +85,6 @@ def _stamp(workspace: Workspace, edition_id: str) -> tuple[int, int] | None:
 
 def _label(edition_id: str) -> str:
     found = _NAME.match(edition_id)
-    return theme.instant(datetime.strptime(found[1] + "+0000", "%Y%m%dT%H%M%SZ%z")) if found else edition_id
+    if found is None:
+        return edition_id
+    return theme.instant(datetime.strptime(found[1] + "+0000", "%Y%m%dT%H%M%SZ%z")).removeprefix("end of ")

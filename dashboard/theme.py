@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
 import plotly.graph_objects as go
@@ -226,11 +226,11 @@ def day(on: date | None) -> str:
 
 
 def instant(at: datetime | None) -> str:
-    """``9 Nov 2026, 14:05 UTC``; midnight is the end of a day here, so it is written ``end of 8 Nov 2026``."""
+    """``9 Nov 2026, 14:05 UTC``; a day's last second or the midnight after it is ``end of 8 Nov 2026``."""
     if at is None:
         return MISSING
-    if (at.hour, at.minute, at.second) == (0, 0, 0):
-        return f"end of {day((at - timedelta(days=1)).date())}"
+    if (at + timedelta(seconds=1)).time() <= time(0, 0, 1):
+        return f"end of {day((at - timedelta(seconds=1)).date())}"
     return f"{day(at.date())}, {at.hour:02d}:{at.minute:02d} UTC"
 
 

@@ -98,6 +98,8 @@ def test_dates() -> None:
     assert theme.day(date(2026, 11, 9)) == "9 Nov 2026"
     assert theme.instant(datetime(2026, 11, 9, 4, 5, tzinfo=UTC)) == "9 Nov 2026, 04:05 UTC"
     assert theme.instant(datetime(2026, 11, 9, tzinfo=UTC)) == "end of 8 Nov 2026"
+    assert theme.instant(datetime(2026, 11, 8, 23, 59, 59, tzinfo=UTC)) == "end of 8 Nov 2026"
+    assert theme.instant(datetime(2026, 11, 9, 0, 0, 1, tzinfo=UTC)) == "9 Nov 2026, 00:00 UTC"
     assert theme.day(None) == theme.month(None) == theme.instant(None) == "—"
 
 
