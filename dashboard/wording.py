@@ -9,14 +9,16 @@ How a lean is put: a landing rate R (what lands ÷ what was called) means that t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
+from typing import Any
 
 from dashboard import theme
 from pipelines.engine.expectation import Expectation, RecordSummary
 from pipelines.engine.freshness import Freshness
-from pipelines.engine.verdict import Verdict
+from pipelines.engine.verdict import Check, Verdict
 
 BOLD = "\x02"
 TITLE_LENGTH = 70
@@ -193,8 +195,13 @@ def reason(code: str, frame: Frame, grounds: Grounds) -> str:
 
 
 def verdict_sentence(verdict: Verdict, frame: Frame, grounds: Grounds) -> str:
-    """Line 1: the state, and its weightiest reason; staleness never hides the reason behind it."""
-    return f"{VERDICTS[verdict.state][0]}: {', and '.join(_said(verdict, frame, grounds))}."
+    """Line 1: the state, and its weightiest reason."""
+    return f"{VERDICTS[verdict.state][0]}: {verdict_reason(verdict, frame, grounds)}"
+
+
+def verdict_reason(verdict: Verdict, frame: Frame, grounds: Grounds) -> str:
+    """What stands behind the state's word; staleness never hides the reason behind it."""
+    return f"{', and '.join(_said(verdict, frame, grounds))}."
 
 
 def _said(verdict: Verdict, frame: Frame, grounds: Grounds) -> list[str]:
@@ -203,10 +210,35 @@ def _said(verdict: Verdict, frame: Frame, grounds: Grounds) -> list[str]:
     return [reason(code, frame, grounds) for code in kept]
 
 
-def other_reasons(verdict: Verdict, frame: Frame, grounds: Grounds) -> list[str]:
-    """What else weighed in the verdict, one clause each."""
-    said = _said(verdict, frame, grounds)
-    return [clause for code in verdict.reasons if (clause := reason(code, frame, grounds)) not in said]
+def check_sentence(check: Check, frame: Frame, grounds: Grounds) -> str:
+    """One condition of Trust with what was found, after the colon what is asked."""
+    summary, expected, fresh = grounds.summary, grounds.expected, grounds.fresh
+    zone = theme.percent(frame.fair_zone)
+    n = frame.periods(summary.period_count)
+    if check.holds is None:
+        return {
+            "lean": f"Average lean: {frame.min_periods} {frame.noun}s are needed to say it.",
+            "close": f"Single {frame.noun}s: {frame.min_periods} are needed to judge them.",
+            "skill": f"Against {_naive(frame)}: too few {frame.noun}s to compare.",
+            "complete": "Who has called: nobody yet.",
+            "fresh": "Freshness: unknown.",
+        }[check.name]
+    usual = grounds.caller_count + grounds.missing_count
+    lean = ""
+    if expected.lower is not None and expected.upper is not None:
+        lean = lean_range(expected.lower, expected.upper)
+    skill = f"{theme.percent(summary.wape_rate, 1)} off"
+    if summary.naive_wape_rate is not None and summary.skill_rate is not None:
+        closer = "Closer" if summary.skill_rate > 0 else "No closer"
+        skill = f"{closer} than {_naive(frame)}, which was {theme.percent(summary.naive_wape_rate, 1)} off"
+    days = "unknown age" if fresh.age_days is None else f"{theme.plural(fresh.age_days, 'day')} old"
+    return {
+        "lean": f"On average, calls {lean}; within {zone} is asked.",
+        "close": f"{summary.fair_count} of {n} landed within {zone}; more than half is asked.",
+        "skill": f"{skill}.",
+        "complete": f"{grounds.caller_count} of {usual} who usually call have called.",
+        "fresh": f"The newest fact is {days}." if fresh.age_days else "The newest fact is of the same day.",
+    }[check.name]
 
 
 def expected_sentence(
@@ -328,14 +360,16 @@ def record_title(summary: RecordSummary, noun: str) -> str:
     return _short(f"In {times} of {total} {noun}s the call was {side} what landed")
 
 
-def record_alt(rows: Sequence[tuple[str, Decimal, Decimal, float | None]], frame: Frame, expected: Expectation) -> str:
+def record_alt(
+    rows: Sequence[tuple[str, Decimal, Decimal, float | None]], frame: Frame, expected: Expectation | None
+) -> str:
     """``rows``: label, call, landed, landing rate per period, oldest first."""
     said = [
         f"{label} called {theme.money(call, frame.currency)}, landed {theme.money(landed, frame.currency)}"
         f" ({lean_point(rate)})"
         for label, call, landed, rate in rows
     ]
-    if expected.call_amount is not None:
+    if expected is not None and expected.call_amount is not None:
         now = f"{frame.period_label} called {theme.money(expected.call_amount, frame.currency)}"
         if expected.expected_amount is not None:
             now += f", expected to land at about {theme.money(expected.expected_amount, frame.currency)}"
@@ -465,10 +499,177 @@ def forecaster_sentence(
     return f"{lead} {words.get(direction, 'Not enough evidence of a lean either way.')}"
 
 
-def own_weight(own_weight_rate: float | None, name: str) -> str | None:
-    """How much of the estimate is the own record and how much the peers'."""
-    if own_weight_rate is None:
-        return None
+def trust_title(frame: Frame, category: str) -> str:
+    if frame.period_label is None:
+        return f"Can the {CATEGORIES[category]} call be believed?"
+    return f"Can the {frame.period_label} {CATEGORIES[category]} call be believed?"
+
+
+def context_line(
+    frame: Frame,
+    *,
+    layer: str,
+    category: str,
+    scope_name: str,
+    days_left: int | None,
+    as_of: str,
+    quota: Decimal | None,
+) -> str:
+    """Period, horizon, as-of, whose calls, currency: what every tile below it is of."""
+    parts = [f"{frame.period_label}, week {frame.week}" if frame.period_label else f"week {frame.week}"]
+    if days_left is not None:
+        parts.append(f"{theme.plural(days_left, 'day')} to go" if days_left else "the last day")
+    parts += [f"as of {as_of}", f"{LAYERS[layer][1]}' {CATEGORIES[category]} calls, {scope_name}"]
+    if frame.currency != theme.NO_CURRENCY:
+        parts.append(f"in {frame.currency}")
+    if quota is not None:
+        parts.append(f"quota {theme.money(quota, frame.currency)}")
+    return " · ".join(parts)
+
+
+def lock_line(frame: Frame, layer: str, category: str, scope_name: str, as_of: str) -> str:
+    """What the Forecasters pages are of: closed periods, at the lock week."""
+    parts = [
+        f"{LAYERS[layer][1]}' {CATEGORIES[category]} calls at week {frame.week} of closed {frame.noun}s, {scope_name}",
+        f"as of {as_of}",
+    ]
+    if frame.currency != theme.NO_CURRENCY:
+        parts.append(f"in {frame.currency}")
+    return " · ".join(parts)
+
+
+def record_caption(frame: Frame, *, shown: int, total: int) -> str:
+    """What the marks of the track record mean."""
+    latest = f" The latest {shown} of {total} {frame.noun}s." if shown < total else ""
+    zone = theme.percent(frame.fair_zone)
     return (
-        f"{theme.percent(own_weight_rate)} of this rests on {name}'s own record, the rest on what peers' calls land at."
+        f"Outline: called at week {frame.week}. Solid: landed. Below, the call against what landed, %: "
+        f"above 0 it ran high; the shade is within {zone}.{latest}"
+    )
+
+
+def record_rows(rows: Iterable[Mapping[str, Any]], currency: str) -> list[list[str]]:
+    """Cells of the record's table, in the order of its columns."""
+    return [
+        [
+            str(row["label"]),
+            theme.money_full(row["call_amount"], currency, cents=False),
+            theme.money_full(row["landed_amount"], currency, cents=False),
+            theme.money_full(row["error_amount"], currency, cents=False, signed=True),
+            theme.percent(row["landing_rate"], 1),
+            theme.count(row["caller_count"]) + (f" ({row['missing_count']} missing)" if row["missing_count"] else ""),
+            lean_point(row["landing_rate"]),
+        ]
+        for row in rows
+    ]
+
+
+def without_calls(has_deals: bool) -> list[str]:
+    """What can and cannot be known without a single call, and what would change that."""
+    known = (
+        "The deals that have landed say what closed, when and for how much; they do not say what anybody expected. "
+        if has_deals
+        else ""
+    )
+    return [
+        f"{known}Whether a forecast can be believed is a comparison of what was called with what landed, "
+        "so without calls there is no verdict, no lean of a forecaster and no track record to show.",
+        f"{bold('What would change that:')} forecast submissions (who called what, when), or a spreadsheet of "
+        "forecaster, period, call and actual. Four closed periods give a first verdict, six a word on a forecaster.",
+    ]
+
+
+def differ_detail(answer: str, between_sd: float | None) -> str:
+    """What the first line of Forecasters rests on."""
+    if answer == "no_evidence":
+        return (
+            "What separates one record from another is no more than chance makes of people who all lean alike, "
+            "so nobody is ranked: the list is by name."
+        )
+    if answer == "differ" and between_sd is not None:
+        spread = theme.percent(between_sd)
+        return (
+            f"Beyond chance, their leans spread by about ±{spread} around the common one. The list runs from the calls "
+            "that land at least to those that land at most; a hollow mark says nothing of anybody."
+        )
+    return "Nobody is ranked: the list is by name."
+
+
+def caterpillar_caption(level: float, *, has_common: bool, fair_zone: float) -> str:
+    common = " Dotted: the common lean, with its range." if has_common else ""
+    return (
+        f"What lands of each call; bars hold {how_often(level)}. "
+        f"◆ runs high, ● runs low, ■ fair, ○ not enough evidence. Shade: within {theme.percent(fair_zone)}.{common}"
+    )
+
+
+def funnel_title(outside: int, total: int) -> str:
+    if total == 0:
+        return "No own record to draw yet"
+    if outside == 0:
+        return "Every own record lies where chance alone could put it"
+    return f"{outside} of {total} own records lie beyond what chance does"
+
+
+def funnel_caption(level: float) -> str:
+    return f"Raw landing rate of each own record. Between the curves, {how_often(level)}, lie those who do not differ at all."
+
+
+def too_young(min_periods: int, noun: str) -> str:
+    return f"No forecaster has {theme.plural(min_periods, f'closed {noun}')} with a call yet, so no lean is shown."
+
+
+def nobody_chosen() -> str:
+    return "Choose a forecaster above, or start from the list of all of them."
+
+
+def unknown_forecaster(asked: str) -> str:
+    return f"No forecaster {bold(asked)} is known in this edition; the link may be of another. Choose a name above."
+
+
+def forecaster_facts(
+    name: str, *, own_weight_rate: float | None, called: int | None, expected: int | None, noun: str
+) -> str:
+    """How much the estimate rests on the own record, and how regularly calls are made."""
+    parts = []
+    if own_weight_rate is not None:
+        parts.append(
+            f"{theme.percent(own_weight_rate)} of this rests on {name}'s own record, the rest on how peers' calls land."
+        )
+    if called is not None and expected:
+        parts.append(f"A call was made in {called} of {theme.plural(expected, noun)}.")
+    return " ".join(parts)
+
+
+def person_line(
+    *, role: str | None, team: str | None, region: str | None, hired_on: date | None, left_on: date | None
+) -> str:
+    """What is known of the circumstances of a record: where somebody works and since when."""
+    parts = [part for part in (role, team, region) if part]
+    if hired_on:
+        parts.append(f"hired {theme.month(hired_on)}")
+    if left_on:
+        parts.append(f"left {theme.month(left_on)}")
+    return " · ".join(parts) if parts else "No people table has landed: team, tenure and territory are not known"
+
+
+def horizons_title(noun: str) -> str:
+    return f"How calls land by week of the {noun}"
+
+
+def horizon_rows(rows: Iterable[Mapping[str, Any]]) -> list[list[str]]:
+    return [
+        [
+            f"week {row['week_of_period']} ({HORIZONS.get(row['horizon_bucket'], row['horizon_bucket'])})",
+            theme.percent(row["estimate"]),
+            theme.percent_range(row["lower"], row["upper"]),
+            theme.count(row["period_count"]),
+        ]
+        for row in rows
+    ]
+
+
+def horizons_caption(level: float) -> str:
+    return (
+        f"Ranges hold {how_often(level)}. A word is given at the lock week only, so that nobody is judged five times."
     )

@@ -52,6 +52,12 @@ def fair_bounds(fair_zone: float) -> tuple[float, float]:
     return 1.0 / (1.0 + fair_zone), 1.0 + fair_zone
 
 
+def lean_bounds(fair_zone: float) -> tuple[float, float]:
+    """The same zone as leans, (call − landed) ÷ landed = 1 ÷ landing rate − 1."""
+    lower, upper = fair_bounds(fair_zone)
+    return 1.0 / upper - 1.0, 1.0 / lower - 1.0
+
+
 def is_within(rate: float, fair_zone: float) -> bool:
     """Whether a landing rate lies in the fair zone, its ends counted."""
     lower, upper = fair_bounds(fair_zone)

@@ -30,3 +30,13 @@ def funnel_limits(own_errors: pl.Series, *, common: float, level: float, points:
     grid = [largest * step / (points - 1) for step in range(points)]
     rows = [(error, common * math.exp(-z * error), common * math.exp(z * error)) for error in grid]
     return pl.DataFrame(rows, schema=FUNNEL_SCHEMA, orient="row")
+
+
+def outside_count(rates: pl.DataFrame, *, common: float, level: float) -> tuple[int, int]:
+    """How many own records lie outside the funnel, of how many: ``rates`` has ``landing_rate``, ``own_error_rate``."""
+    z = float(stats.norm.ppf((1 + level) / 2))
+    known = rates.drop_nulls(["landing_rate", "own_error_rate"]).filter(pl.col("landing_rate") > 0)
+    if common <= 0:
+        return 0, known.height
+    distance = (known["landing_rate"].log() - math.log(common)).abs()
+    return int((distance > z * known["own_error_rate"]).sum()), known.height

@@ -86,6 +86,34 @@ def verdict(evidence: Evidence, policy: Policy) -> Verdict:
     return Verdict(state, tuple(reasons) or ("on_record",))
 
 
+@dataclass(frozen=True)
+class Check:
+    """One condition of *Trust*: ``name`` is ``lean``, ``close``, ``skill``, ``complete`` or ``fresh``.
+
+    ``holds`` is null where it cannot be judged.
+    """
+
+    name: str
+    holds: bool | None
+
+
+def checks(evidence: Evidence, policy: Policy) -> tuple[Check, ...]:
+    """Each condition of *Trust* in the verdict's rules, whether or not another one decided."""
+    unmet = set(_for_care(evidence, policy)) if evidence.period_count >= policy.min_periods_company else None
+
+    def holds(*codes: str) -> bool | None:
+        return None if unmet is None else unmet.isdisjoint(codes)
+
+    unknown_skill = unmet is not None and "skill_unknown" in unmet
+    return (
+        Check("lean", holds("runs_high", "runs_low", "lean_uncertain")),
+        Check("close", holds("scattered")),
+        Check("skill", None if unknown_skill else holds("no_better_than_naive")),
+        Check("complete", holds("missing_calls") if evidence.has_call else None),
+        Check("fresh", not evidence.is_stale),
+    )
+
+
 def _against_reliance(evidence: Evidence, policy: Policy) -> list[str]:
     lower, upper = evidence.lower, evidence.upper
     lowest, highest = fair_bounds(2 * policy.fair_zone)

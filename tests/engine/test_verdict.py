@@ -7,8 +7,8 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from pipelines.engine.funnel import FUNNEL_SCHEMA, funnel_limits
-from pipelines.engine.verdict import Evidence, differ, verdict
+from pipelines.engine.funnel import FUNNEL_SCHEMA, funnel_limits, outside_count
+from pipelines.engine.verdict import Evidence, checks, differ, verdict
 from pipelines.policy import DEFAULT_POLICY
 
 GOOD = Evidence(
@@ -88,3 +88,27 @@ def test_funnel_by_pencil() -> None:
 def test_funnel_without_errors_is_empty() -> None:
     assert dict(funnel_limits(pl.Series([None], dtype=pl.Float64), common=0.9, level=0.8).schema) == FUNNEL_SCHEMA
     assert funnel_limits(pl.Series([0.0]), common=0.9, level=0.8).is_empty()
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, {"lean": True, "close": True, "skill": True, "complete": True, "fresh": True}),
+        ({"lower": 0.5, "upper": 0.6, "fair_count": 1}, {"lean": False, "close": False}),
+        ({"skill_rate": -0.1}, {"skill": False}),
+        ({"skill_rate": None}, {"skill": None, "lean": True}),
+        ({"has_call": False}, {"complete": None}),
+        ({"is_stale": True}, {"fresh": False, "lean": True}),
+        ({"period_count": 2}, {"lean": None, "close": None, "skill": None, "complete": None, "fresh": True}),
+    ],
+)
+def test_each_condition_is_judged_alone(changes: dict[str, object], expected: dict[str, bool | None]) -> None:
+    found = {check.name: check.holds for check in checks(replace(GOOD, **changes), DEFAULT_POLICY)}  # type: ignore[arg-type]
+    assert {name: found[name] for name in expected} == expected
+    assert list(found) == ["lean", "close", "skill", "complete", "fresh"]
+
+
+def test_who_lies_outside_the_funnel() -> None:
+    rates = pl.DataFrame({"landing_rate": [0.9, 0.5, 1.6, 0.0, None], "own_error_rate": [0.1, 0.2, 0.5, 0.1, 0.1]})
+    # ln(0.5/0.9) = -0.588 beyond 1.2816 × 0.2 = 0.256; ln(1.6/0.9) = 0.575 within 0.641; nothing landed has no log
+    assert outside_count(rates, common=0.9, level=0.8) == (1, 3)

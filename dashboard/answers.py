@@ -1,0 +1,403 @@
+"""One cached function per question a page asks. Keyed on the filters (which name the edition), never on a frame.
+
+Answers are frozen and hold everything a page, a pack or a test needs; the arithmetic is the engine's. Frames inside an
+answer are read-only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+import streamlit as st
+
+from dashboard import shelf, wording
+from dashboard.filters import Filters
+from pipelines.engine.expectation import (
+    Expectation,
+    RecordSummary,
+    callers,
+    expectation,
+    fair_bounds,
+    in_scope,
+    lean_bounds,
+    record,
+    share_of,
+    summarise,
+    total,
+)
+from pipelines.engine.freshness import Freshness, freshness
+from pipelines.engine.funnel import funnel_limits, outside_count
+from pipelines.engine.verdict import Check, Evidence, Verdict, checks, differ, verdict
+from pipelines.policy import COMPANY_SCOPE, DEFAULT_POLICY, Policy
+from pipelines.settings import Workspace
+from pipelines.warehouse import editions
+from pipelines.warehouse.editions import EditionRef
+
+DRAWN = 60
+"""Forecasters drawn on one caterpillar; beyond it half from each end, and the table has all."""
+
+LOCK = "lock"
+
+
+@dataclass(frozen=True)
+class Context:
+    """What an answer is about, for the line every tile stands under."""
+
+    edition_id: str
+    as_of_at: datetime
+    currency: str
+    is_simulated: bool
+    noun: str
+    layer: str
+    category: str
+    scope: str
+    scope_name: str
+    week: int
+    lock_week: int
+    period_start_on: date | None
+    period_label: str | None
+    days_left: int | None
+    fair_bounds: tuple[float, float]
+    lean_bounds: tuple[float, float]
+    policy: Policy
+
+    @property
+    def frame(self) -> wording.Frame:
+        return wording.Frame(
+            noun=self.noun,
+            week=self.week,
+            currency=self.currency,
+            period_label=self.period_label,
+            min_periods=self.policy.min_periods_company,
+            fair_zone=self.policy.fair_zone,
+        )
+
+
+@dataclass(frozen=True)
+class TrustAnswer:
+    """Whether the call can be believed. ``record``: engine.expectation.record plus ``label``, oldest first.
+
+    ``lowest_amount`` and ``highest_amount``: the call × the landing rates that past periods kept between.
+    ``has_calls``, ``has_deals``: whether the edition holds any call and any deal at all.
+    """
+
+    context: Context
+    verdict: Verdict
+    checks: tuple[Check, ...]
+    expected: Expectation
+    summary: RecordSummary
+    fresh: Freshness
+    record: pl.DataFrame
+    caller_count: int
+    missing_count: int
+    lowest_amount: Decimal | None
+    highest_amount: Decimal | None
+    quota_amount: Decimal | None
+    has_calls: bool
+    has_deals: bool
+
+    @property
+    def grounds(self) -> wording.Grounds:
+        return wording.Grounds(self.summary, self.expected, self.fresh, self.caller_count, self.missing_count)
+
+
+@dataclass(frozen=True)
+class ForecastersAnswer:
+    """Who leans, which way, how surely; first whether they differ at all (``differ``).
+
+    ``rows``: one per forecaster still there: ``forecaster_id``, ``name``, ``team``, ``kind`` (shape and colour),
+    ``word``, ``estimate``, ``lower``, ``upper``, ``landing_rate``, ``own_error_rate``, ``period_count``,
+    ``forecast_amount``, ``actual_amount``, ``sure_rate``; by estimate if they differ, else by name.
+    ``drawn``: those of ``rows`` with an estimate that fit a chart. ``common``: estimate, lower, upper, level.
+    """
+
+    context: Context
+    differ: str
+    common: tuple[float, float, float, float] | None
+    between_sd: float | None
+    forecaster_count: int
+    period_count: int
+    departed_count: int
+    counts: dict[str, int]
+    rows: pl.DataFrame
+    drawn: pl.DataFrame
+    limits: pl.DataFrame
+    outside_count: int
+    record_count: int
+    has_calls: bool
+
+
+@dataclass(frozen=True)
+class ForecasterAnswer:
+    """One forecaster's record. ``bias``: the lock week's row of ``forecaster_bias``, or null where there is none.
+
+    ``horizons``: one row per horizon bucket; ``record`` as in ``TrustAnswer``, at the lock week.
+    """
+
+    context: Context
+    forecaster_id: str
+    name: str
+    team: str | None
+    region: str | None
+    role: str | None
+    hired_on: date | None
+    left_on: date | None
+    bias: dict[str, Any] | None
+    word: str
+    horizons: pl.DataFrame
+    record: pl.DataFrame
+    summary: RecordSummary
+    open_call: Decimal | None
+
+
+def trust(filters: Filters) -> TrustAnswer:
+    """Can the call be believed, and how do we know?"""
+    ref = _edition(filters)
+    return _trust(ref, filters, _judged_on(ref))
+
+
+def forecasters(filters: Filters) -> ForecastersAnswer:
+    """Who leans, which way, how surely, and do they differ at all?"""
+    return _forecasters(_edition(filters), filters)
+
+
+def forecaster(filters: Filters, forecaster_id: str) -> ForecasterAnswer | None:
+    """What is this forecaster's pattern? None where the edition does not know the id."""
+    return _forecaster(_edition(filters), filters, forecaster_id)
+
+
+def _edition(filters: Filters) -> EditionRef:
+    return shelf.edition(Workspace.at(), filters.edition_id)
+
+
+def _judged_on(ref: EditionRef) -> date:
+    """The day freshness is judged on: today for the current edition of a real company, else the edition's own."""
+    if ref.is_simulated or shelf.current_id(Workspace.at()) != ref.edition_id:
+        return ref.as_of_at.date()
+    return max(datetime.now(UTC).date(), ref.as_of_at.date())
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _trust(ref: EditionRef, filters: Filters, judged_on: date) -> TrustAnswer:
+    policy = DEFAULT_POLICY
+    table_status = shelf.table(ref, "table_status")
+    scopes = shelf.table(ref, "scopes")
+    calls = _pairs(ref, filters, {"period_start_on": ref.open_period_start_on}).drop_nulls("forecast_amount")
+    week = _week(ref, calls)
+    context = _context(ref, filters, week)
+    pairs = _pairs(ref, filters, {"week_of_period": week})
+    open_pairs = pairs.filter(pl.col("period_start_on") == ref.open_period_start_on)
+    past = pairs.filter(pl.col("period_start_on") != ref.open_period_start_on)
+    rows = _labelled(ref, record(past, fair_zone=policy.fair_zone))
+    summary = summarise(rows, level=policy.level)
+    team = _team(ref, filters, week)
+    call_amount = total(open_pairs["forecast_amount"])
+    expected = expectation(
+        call_amount=call_amount,
+        estimate=team.get("estimate"),
+        lower=team.get("lower"),
+        upper=team.get("upper"),
+        level=team.get("level"),
+        has_history=team.get("status") == "ok",
+    )
+    departed = scopes.filter(pl.col("left_on").is_not_null())["scope"].to_list()
+    period = ref.open_period_start_on
+    caller_count, missing_count = (0, 0) if period is None else callers(pairs, period=period, departed=departed)
+    fresh = freshness(table_status, judged_on=judged_on, stale_days=policy.stale_days)
+    evidence = Evidence(
+        has_call=call_amount is not None,
+        period_count=summary.period_count,
+        lower=expected.lower,
+        upper=expected.upper,
+        fair_count=summary.fair_count,
+        skill_rate=summary.skill_rate,
+        compared_count=summary.compared_count,
+        gain_upper=summary.gain_upper,
+        caller_count=caller_count,
+        missing_count=missing_count,
+        is_stale=fresh.is_stale,
+    )
+    return TrustAnswer(
+        context=context,
+        verdict=verdict(evidence, policy),
+        checks=checks(evidence, policy),
+        expected=expected,
+        summary=summary,
+        fresh=fresh,
+        record=rows,
+        caller_count=caller_count,
+        missing_count=missing_count,
+        lowest_amount=share_of(call_amount, summary.lowest_rate),
+        highest_amount=share_of(call_amount, summary.highest_rate),
+        quota_amount=_quota(ref, filters),
+        has_calls=not shelf.table(ref, "team_bias").is_empty() or call_amount is not None,
+        has_deals=_landed(table_status, "opportunities"),
+    )
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _forecasters(ref: EditionRef, filters: Filters) -> ForecastersAnswer:
+    policy = DEFAULT_POLICY
+    team = _team(ref, filters, ref.lock_week)
+    answer = differ(
+        heterogeneity_p_value=team.get("heterogeneity_p_value"),
+        between_status=str(team.get("between_status")),
+        forecaster_count=team.get("forecaster_count", 0),
+        policy=policy,
+    )
+    common = None
+    if team.get("status") == "ok":
+        common = (team["estimate"], team["lower"], team["upper"], team["level"])
+    bias = editions.read(
+        ref,
+        "forecaster_bias",
+        where={"layer": filters.layer, "category": filters.category, "horizon_bucket": LOCK},
+    )
+    people = shelf.table(ref, "scopes").select("scope", "left_on", "team", name="scope_name")
+    rows = bias.join(people, left_on="forecaster_id", right_on="scope", how="left").with_columns(
+        name=pl.coalesce("name", "forecaster_id"),
+        kind="direction",
+        word=_word(),
+        own_error_rate=pl.col("own_variance").sqrt(),
+        sure_rate=1 - pl.col("wrong_sign_rate"),
+    )
+    if filters.scope != COMPANY_SCOPE:
+        members = shelf.table(ref, "scope_members").filter(pl.col("scope") == filters.scope)["person_id"].unique()
+        rows = rows.filter(pl.col("forecaster_id").is_in(members.to_list()))
+    listed = rows.filter(pl.col("left_on").is_null() | (pl.col("left_on") > ref.as_of_at.date()))
+    order = ["estimate", "name"] if answer == "differ" else ["name"]
+    listed = listed.sort(order, nulls_last=True, maintain_order=True)
+    drawable = listed.drop_nulls(["estimate", "lower", "upper"])
+    centre, level = (common[0], common[3]) if common else (0.0, policy.level)
+    outside, recorded = outside_count(listed, common=centre, level=level)
+    return ForecastersAnswer(
+        context=_context(ref, filters, ref.lock_week),
+        differ=answer,
+        common=common,
+        between_sd=team.get("between_sd"),
+        forecaster_count=team.get("forecaster_count", 0),
+        period_count=team.get("period_count", 0),
+        departed_count=rows.height - listed.height,
+        counts=dict(drawable["kind"].value_counts().iter_rows()),
+        rows=listed,
+        drawn=_drawn(drawable, both_ends=answer == "differ"),
+        limits=funnel_limits(listed["own_error_rate"], common=centre, level=level),
+        outside_count=outside,
+        record_count=recorded,
+        has_calls=not shelf.table(ref, "team_bias").is_empty() or not bias.is_empty(),
+    )
+
+
+@st.cache_data(max_entries=1024, show_spinner=False)
+def _forecaster(ref: EditionRef, filters: Filters, forecaster_id: str) -> ForecasterAnswer | None:
+    grain = {"layer": filters.layer, "category": filters.category, "forecaster_id": forecaster_id}
+    people = shelf.table(ref, "scopes").filter((pl.col("scope") == forecaster_id) & (pl.col("scope") != COMPANY_SCOPE))
+    bias = editions.read(ref, "forecaster_bias", where=grain).with_columns(word=_word()).sort("week_of_period")
+    if people.is_empty() and bias.is_empty():
+        return None
+    person = people.row(0, named=True) if not people.is_empty() else {}
+    at_lock = bias.filter(pl.col("horizon_bucket") == LOCK)
+    pairs = editions.read(ref, "forecast_pairs", where={**grain, "week_of_period": ref.lock_week})
+    rows = _labelled(ref, record(pairs, fair_zone=DEFAULT_POLICY.fair_zone))
+    is_open = pl.col("period_start_on") == ref.open_period_start_on
+    return ForecasterAnswer(
+        context=_context(ref, filters, ref.lock_week),
+        forecaster_id=forecaster_id,
+        name=person.get("scope_name") or forecaster_id,
+        team=person.get("team"),
+        region=person.get("region"),
+        role=person.get("role"),
+        hired_on=person.get("hired_on"),
+        left_on=person.get("left_on"),
+        bias=None if at_lock.is_empty() else at_lock.row(0, named=True),
+        word="no_call" if at_lock.is_empty() else str(at_lock["word"][0]),
+        horizons=bias.drop_nulls(["estimate", "lower", "upper"]),
+        record=rows,
+        summary=summarise(rows, level=DEFAULT_POLICY.level),
+        open_call=total(pairs.filter(is_open & (pl.col("status") == "open"))["forecast_amount"]),
+    )
+
+
+def _word() -> pl.Expr:
+    """The one word for a forecaster: the direction, or what kept it from being given."""
+    withheld = pl.col("status").is_in(["not_enough_history", "nothing_landed", "no_call"])
+    unsaid = pl.col("direction") == "not_enough_evidence"
+    return pl.when(withheld & unsaid).then("status").otherwise("direction")
+
+
+def _drawn(rows: pl.DataFrame, *, both_ends: bool) -> pl.DataFrame:
+    if rows.height <= DRAWN:
+        return rows
+    return pl.concat([rows.head(DRAWN // 2), rows.tail(DRAWN // 2)]) if both_ends else rows.head(DRAWN)
+
+
+def _pairs(ref: EditionRef, filters: Filters, where: dict[str, object]) -> pl.DataFrame:
+    grain = {"layer": filters.layer, "category": filters.category}
+    pairs = editions.read(ref, "forecast_pairs", where={**grain, **where})
+    return in_scope(pairs, shelf.table(ref, "scope_members"), filters.scope)
+
+
+def _week(ref: EditionRef, calls: pl.DataFrame) -> int:
+    """The latest week of the open period with a call in force, else the lock week: the record is read at the same."""
+    weeks = calls["week_of_period"].to_list()
+    known = [week for week in weeks if ref.open_period_week is None or week <= ref.open_period_week]
+    return max(known, default=ref.lock_week)
+
+
+def _team(ref: EditionRef, filters: Filters, week: int) -> dict[str, Any]:
+    found = shelf.table(ref, "team_bias").filter(
+        (pl.col("scope") == filters.scope)
+        & (pl.col("layer") == filters.layer)
+        & (pl.col("category") == filters.category)
+        & (pl.col("week_of_period") == week)
+    )
+    return found.row(0, named=True) if found.height else {}
+
+
+def _labelled(ref: EditionRef, rows: pl.DataFrame) -> pl.DataFrame:
+    labels = shelf.table(ref, "periods").select("period_start_on", "label")
+    return rows.join(labels, on="period_start_on", how="left", maintain_order="left")
+
+
+def _quota(ref: EditionRef, filters: Filters) -> Decimal | None:
+    """The quota of the open period: of the people without reports, whose quotas do not contain each other."""
+    reps = shelf.table(ref, "scopes").filter(pl.col("scope_kind") == "rep")["scope"].to_list()
+    quotas = shelf.table(ref, "quotas").filter(
+        (pl.col("period_start_on") == ref.open_period_start_on) & pl.col("person_id").is_in(reps)
+    )
+    members = shelf.table(ref, "scope_members")
+    return total(in_scope(quotas.rename({"person_id": "forecaster_id"}), members, filters.scope)["quota_amount"])
+
+
+def _landed(table_status: pl.DataFrame, name: str) -> bool:
+    return not table_status.filter((pl.col("table_name") == name) & (pl.col("row_count") > 0)).is_empty()
+
+
+def _context(ref: EditionRef, filters: Filters, week: int) -> Context:
+    periods = shelf.table(ref, "periods").filter(pl.col("period_start_on") == ref.open_period_start_on)
+    period = periods.row(0, named=True) if periods.height else {}
+    names = shelf.table(ref, "scopes").filter(pl.col("scope") == filters.scope)["scope_name"].to_list()
+    ends_on = period.get("period_end_on")
+    return Context(
+        edition_id=ref.edition_id,
+        as_of_at=ref.as_of_at,
+        currency=ref.reporting_currency,
+        is_simulated=ref.is_simulated,
+        noun=ref.period_kind,
+        layer=filters.layer,
+        category=filters.category,
+        scope=filters.scope,
+        scope_name="whole company" if filters.scope == COMPANY_SCOPE or not names else names[0],
+        week=week,
+        lock_week=ref.lock_week,
+        period_start_on=ref.open_period_start_on,
+        period_label=period.get("label"),
+        days_left=None if ends_on is None else max((ends_on - ref.as_of_at.date()).days, 0),
+        fair_bounds=fair_bounds(DEFAULT_POLICY.fair_zone),
+        lean_bounds=lean_bounds(DEFAULT_POLICY.fair_zone),
+        policy=DEFAULT_POLICY,
+    )

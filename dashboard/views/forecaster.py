@@ -1,0 +1,140 @@
+"""One forecaster: what lands of their calls, how sure that is, and the record behind it."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from dashboard import answers, tables, theme, wording
+from dashboard.answers import ForecasterAnswer
+from dashboard.charts.track_record import OpenPeriod, track_record
+from dashboard.filters import Filters, is_dark
+from dashboard.tables import Column
+from dashboard.views import parts
+from pipelines.engine import bias, expectation
+
+SHOWN = 16
+
+
+def page(filters: Filters) -> None:
+    everybody = answers.forecasters(filters)
+    asked = parts.chosen_forecaster()
+    parts.choose_forecaster(everybody.rows.select("forecaster_id", "name").rows())
+    if asked is None:
+        st.title("Whose calls?", anchor=False)
+        parts.said(wording.nobody_chosen())
+        return
+    answer = answers.forecaster(filters, asked)
+    if answer is None:
+        st.title("This forecaster is not in the edition", anchor=False)
+        parts.said(wording.unknown_forecaster(asked))
+        return
+    _who(answer)
+    if answer.record.is_empty():
+        return
+    left, right = st.columns([2, 1], gap="large")
+    with left:
+        _record(answer)
+    with right:
+        _horizons(answer)
+    _table(answer)
+
+
+def _who(answer: ForecasterAnswer) -> None:
+    context, bias_row = answer.context, answer.bias or {}
+    st.title(theme.escape(answer.name), anchor=False)
+    st.header(
+        wording.markdown(
+            wording.forecaster_sentence(
+                answer.name,
+                context.frame,
+                estimate=bias_row.get("estimate"),
+                lower=bias_row.get("lower"),
+                upper=bias_row.get("upper"),
+                level=bias_row.get("level"),
+                period_count=bias_row.get("period_count", 0),
+                direction=bias_row.get("direction", "not_enough_evidence"),
+                wrong_sign_rate=bias_row.get("wrong_sign_rate"),
+                status=bias_row.get("status", "no_call"),
+                min_periods_label=context.policy.min_periods_label,
+            )
+        ),
+        anchor=False,
+    )
+    parts.said(
+        wording.forecaster_facts(
+            answer.name,
+            own_weight_rate=bias_row.get("own_weight_rate"),
+            called=bias_row.get("pair_count"),
+            expected=bias_row.get("expected_count"),
+            noun=context.noun,
+        )
+    )
+    st.caption(
+        theme.escape(
+            wording.person_line(
+                role=answer.role,
+                team=answer.team,
+                region=answer.region,
+                hired_on=answer.hired_on,
+                left_on=answer.left_on,
+            )
+        )
+    )
+    as_of = theme.instant(context.as_of_at)
+    line = wording.lock_line(context.frame, context.layer, context.category, answer.name, as_of)
+    st.caption(theme.escape(line))
+
+
+def _record(answer: ForecasterAnswer) -> None:
+    context, frame = answer.context, answer.context.frame
+    shown = answer.record.tail(SHOWN)
+    open_period = None
+    if answer.open_call is not None and context.period_label is not None:
+        open_period = OpenPeriod(context.period_label, answer.open_call, None, None, None)
+    parts.finding(
+        wording.record_title(answer.summary, frame.noun),
+        track_record(
+            rows=shown,
+            open_period=open_period,
+            currency=context.currency,
+            fair_bounds=context.lean_bounds,
+            dark=is_dark(),
+        ),
+        alt=wording.record_alt(
+            shown.select("label", "call_amount", "landed_amount", "landing_rate").rows(), frame, None
+        ),
+        key="calls",
+        caption=wording.record_caption(frame, shown=shown.height, total=answer.record.height),
+    )
+
+
+def _horizons(answer: ForecasterAnswer) -> None:
+    st.subheader(wording.horizons_title(answer.context.noun), anchor=False)
+    st.html(
+        tables.table(
+            (Column("Call made at"), *(Column(name, is_number=True) for name in ("Lands at", "Range", "n"))),
+            wording.horizon_rows(answer.horizons.iter_rows(named=True)),
+            caption="Landing rate by week of the call",
+        )
+    )
+    st.caption(theme.escape(wording.horizons_caption(answer.context.policy.level)))
+    parts.how_computed(bias.forecaster_bias, bias.classify, expectation.record)
+
+
+def _table(answer: ForecasterAnswer) -> None:
+    noun = answer.context.noun
+    st.subheader(f"Every {noun} at week {answer.context.week}", anchor=False)
+    st.html(
+        tables.table(
+            (
+                Column(noun.capitalize()),
+                *(
+                    Column(name, is_number=True)
+                    for name in ("Called", "Landed", "Call − landed", "Lands at", "Callers")
+                ),
+                Column("Call against landing"),
+            ),
+            wording.record_rows(answer.record.reverse().iter_rows(named=True), answer.context.currency),
+            caption=f"Called and landed per {noun}",
+        )
+    )

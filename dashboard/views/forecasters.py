@@ -1,0 +1,147 @@
+"""Forecasters: do they differ at all, who leans, which way, how surely?"""
+
+from __future__ import annotations
+
+import streamlit as st
+from streamlit.column_config import NumberColumn, TextColumn
+
+from dashboard import answers, theme, wording
+from dashboard.answers import ForecastersAnswer
+from dashboard.charts.caterpillar import caterpillar
+from dashboard.charts.funnel import funnel
+from dashboard.filters import Filters, is_dark
+from dashboard.views import parts
+from pipelines.engine import bias, team, verdict
+from pipelines.engine import funnel as funnel_engine
+
+
+def page(filters: Filters) -> None:
+    answer = answers.forecasters(filters)
+    st.title("Who leans, which way, and how surely?", anchor=False)
+    if not answer.has_calls:
+        for sentence in wording.without_calls(True):
+            parts.said(sentence)
+        return
+    _first_line(answer)
+    if answer.rows.is_empty():
+        return
+    parts.choose_forecaster(answer.rows.select("forecaster_id", "name").rows())
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        _caterpillar(answer)
+    with right:
+        _funnel(answer)
+    _table(answer)
+
+
+def _first_line(answer: ForecastersAnswer) -> None:
+    context, frame = answer.context, answer.context.frame
+    sentence = wording.differ_sentence(
+        answer.differ,
+        frame,
+        forecaster_count=answer.forecaster_count,
+        period_count=answer.period_count,
+        common=answer.common,
+        layer=context.layer,
+    )
+    st.header(wording.markdown(wording.plain(sentence)), anchor=False)
+    parts.said(wording.differ_detail(answer.differ, answer.between_sd))
+    as_of = theme.instant(context.as_of_at)
+    line = wording.lock_line(frame, context.layer, context.category, context.scope_name, as_of)
+    st.caption(theme.escape(line))
+
+
+def _caterpillar(answer: ForecastersAnswer) -> None:
+    context, counts, drawn = answer.context, answer.counts, answer.drawn
+    if drawn.is_empty():
+        parts.said(wording.too_young(context.policy.min_periods_value, context.noun))
+        return
+    level = context.policy.level
+    title = wording.counts_title(
+        counts.get("runs_high", 0),
+        counts.get("runs_low", 0),
+        counts.get("fair", 0),
+        counts.get("not_enough_evidence", 0),
+    )
+    parts.finding(
+        title,
+        caterpillar(
+            rows=drawn,
+            common=answer.common[:3] if answer.common else None,
+            fair_bounds=context.fair_bounds,
+            currency=context.currency,
+            words=wording.DIRECTIONS,
+            dark=is_dark(),
+        ),
+        alt=wording.caterpillar_alt(drawn.select("name", "estimate", "lower", "upper", "word").rows(), level),
+        key="caterpillar",
+        caption=wording.caterpillar_caption(
+            level, has_common=answer.common is not None, fair_zone=context.policy.fair_zone
+        ),
+    )
+    remark = wording.shown_of(
+        drawn.height, answer.rows.height, ranked=answer.differ == "differ", departed=answer.departed_count
+    )
+    if remark:
+        st.caption(theme.escape(remark))
+
+
+def _funnel(answer: ForecastersAnswer) -> None:
+    context = answer.context
+    title = wording.funnel_title(answer.outside_count, answer.record_count)
+    if answer.record_count:
+        parts.finding(
+            title,
+            funnel(
+                rows=answer.rows.drop_nulls(["landing_rate", "own_error_rate"]),
+                limits=answer.limits,
+                common=answer.common[0] if answer.common else None,
+                currency=context.currency,
+                words=wording.DIRECTIONS,
+                dark=is_dark(),
+            ),
+            alt=title,
+            key="funnel",
+            caption=wording.funnel_caption(context.policy.level),
+        )
+    parts.how_computed(
+        bias.forecaster_bias, bias.classify, verdict.differ, team.heterogeneity_p_value, funnel_engine.funnel_limits
+    )
+
+
+def _table(answer: ForecastersAnswer) -> None:
+    context = answer.context
+    st.subheader("Everybody", anchor=False)
+    rates = {
+        "estimate": "Lands at",
+        "lower": "from",
+        "upper": "to",
+        "landing_rate": "Raw rate",
+        "sure_rate": "Sure of direction",
+        "own_weight_rate": "Own record's weight",
+    }
+    unit = "" if context.currency == theme.NO_CURRENCY else f", {context.currency}"
+    st.dataframe(
+        answer.rows.select(
+            "name",
+            "team",
+            "word",
+            *list(rates)[:3],
+            "period_count",
+            *list(rates)[3:],
+            "forecast_amount",
+            "actual_amount",
+        ).with_columns(word=answer.rows["word"].replace(wording.DIRECTIONS)),
+        column_config={
+            "name": TextColumn("Forecaster", pinned=True),
+            "team": TextColumn("Team"),
+            "word": TextColumn("Calls"),
+            "period_count": NumberColumn(f"{context.noun.capitalize()}s"),
+            **{name: NumberColumn(label, format="percent") for name, label in rates.items()},
+            "forecast_amount": NumberColumn(f"Called{unit}", format="localized"),
+            "actual_amount": NumberColumn(f"Landed{unit}", format="localized"),
+        },
+        hide_index=True,
+        key="everybody",
+        alt="Every forecaster with the landing rate of their calls, its range and the record behind it",
+    )

@@ -1,0 +1,58 @@
+"""What several pages share: a chart with its finding, and the way from a number to how it is made."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from dashboard import definitions, theme, wording
+
+
+def how_computed(*sources: Callable[..., object], label: str = "How computed") -> None:
+    """A popover with the definitions, read from the code that computes the numbers beside it."""
+    with st.popover(label, icon=":material/function:", type="tertiary"):
+        for source in sources:
+            documented = inspect.getdoc(source) or ""
+            title = documented.partition("**")[2].partition("**")[0].rstrip(".")
+            st.markdown(f"**{theme.escape(title or source.__name__.replace('_', ' '))}**")
+            st.markdown(definitions.markdown(documented))
+
+
+def said(sentence: str) -> None:
+    """A sentence of wording, bold where it is marked."""
+    st.markdown(wording.markdown(sentence))
+
+
+def finding(title: str, figure: go.Figure, *, alt: str, key: str, caption: str) -> None:
+    """A chart under its finding; the caption says what its marks mean, so that no legend is needed."""
+    st.subheader(theme.escape(title), anchor=False)
+    st.caption(theme.escape(caption))
+    st.plotly_chart(figure, key=key, alt=alt, theme=None, config=theme.CHART_CONFIG)
+
+
+FORECASTER = "forecaster"
+
+
+def chosen_forecaster() -> str | None:
+    """The forecaster's id in the URL."""
+    return st.query_params.get(FORECASTER)
+
+
+def choose_forecaster(people: list[tuple[str, str]]) -> None:
+    """A box to find a person by name; choosing one opens that person's own page."""
+    names = dict(people)
+    asked = chosen_forecaster()
+    found = st.selectbox(
+        "One forecaster's page",
+        list(names),
+        index=list(names).index(asked) if asked in names else None,
+        format_func=lambda person: names[person],
+        placeholder="Find a forecaster",
+        width=280,
+    )
+    if found is not None and found != asked:
+        page = st.Page(lambda: None, title="One forecaster", url_path=FORECASTER)
+        st.switch_page(page, query_params={**st.query_params.to_dict(), FORECASTER: found})
