@@ -218,7 +218,7 @@ def _open_zip_or_workbook(path: Path, name: str, spool: Path, sha256: str, depth
 def _check_expansion(name: str, unpacked: int, packed: int, limit: int) -> None:
     if unpacked > limit or (unpacked > SUSPICIOUS_BYTES and unpacked > SUSPICIOUS_RATIO * max(packed, 1)):
         raise FileError(
-            f"{name} unpacks to more than a table of its size can hold: {unpacked >> 20:,} MB from {packed >> 10:,} kB.",
+            f"{name} unpacks to more than its size can honestly hold: {unpacked >> 20:,} MB from {packed >> 10:,} kB.",
             "If it is genuine, unpack it yourself and ingest the files.",
         )
 

@@ -51,7 +51,7 @@ value of the column is above 1);
 ``extract``: a pattern whose first group is the value; ``matches``: a pattern; other values leave the row out, counted;
 ``lookup``: ``match`` the value in one column of the same file, ``give`` another column of that row; ``otherwise``
 ``keep`` (default) or ``empty``;
-``identifier = "salesforce"``: 15-character ids become the 18-character ids that other exports carry;
+``identifier = "salesforce"``: the 15-character ids of reports and the 18-character ids of other exports get one form;
 ``date_format``, ``decimal``: as above, for this column alone.
 
 A condition of ``keep`` (all must hold) or ``skip`` (any suffices) names a ``column`` (a header) and one of ``in``,

@@ -81,13 +81,15 @@ def recognise(export: Export, mappings: Sequence[Mapping], table: str | None = N
 
 
 def is_near_miss(export: Export, mappings: Sequence[Mapping]) -> bool:
-    """Whether most required columns of some table are there: then a name is misspelt, and passing over is no answer."""
+    """Whether the file was meant as a table: most of its required columns are there, or all are but for spelling."""
     for mapping in mappings:
         for layout in mapping.layouts.values():
             plan = _bind(mapping, layout, export)
-            required = layout_required(plan)
-            found = sum(1 for column in required if plan.sources.get(column))
-            if found >= 2 and found * 3 >= 2 * len(required):
+            missing = _missing(plan, export.keys)
+            wanted = len(layout_required(plan)) + len(layout.require)
+            found = wanted - len(missing)
+            is_misspelt = all(_nearest(name, layout.columns.get(name), export, plan.used_keys, 0.8) for name in missing)
+            if found and ((found >= 3 and found * 3 > 2 * wanted) or is_misspelt):
                 return True
     return False
 
@@ -164,13 +166,15 @@ def _unrecognised(export: Export, mapping: Mapping, layout: LayoutRule) -> FileE
     )
 
 
-def _nearest(column: str, rule: ColumnRule | None, export: Export, used: frozenset[str]) -> str | None:
+def _nearest(
+    column: str, rule: ColumnRule | None, export: Export, used: frozenset[str], cutoff: float = 0.6
+) -> str | None:
     wanted = {key_of(column), *(rule.headers if rule else ())}
     free = {key: header for key, header in zip(export.keys, export.header, strict=True) if key not in used}
     close = [
         (difflib.SequenceMatcher(None, near, word).ratio(), near)
         for word in wanted
-        for near in difflib.get_close_matches(word, free, 1, cutoff=0.6)
+        for near in difflib.get_close_matches(word, free, 1, cutoff)
     ]
     return free[max(close)[1]] if close else None
 

@@ -55,7 +55,7 @@ def source_text(frame: pl.DataFrame, plan: Plan, column: str, lookups: Lookups) 
             else (text if rule.lookup.keeps_unknown else text.set(text.is_not_null(), None))
         )
     if rule.identifier == "salesforce":
-        text = as_18_characters(text)
+        text = as_one_form(text)
     words = {**plan.mapping.values.get(column, {}), **rule.values}
     text, unknown = translate(text, words, rule.otherwise, allowed_words(plan.table.schema.columns()[column]))
     if rule.otherwise == "skip" and unknown is not None:
@@ -101,17 +101,26 @@ def _raw(frame: pl.DataFrame, plan: Plan, column: str, rule: ColumnRule) -> pl.S
     )[column]
 
 
-def as_18_characters(text: pl.Series) -> pl.Series:
-    """Salesforce's 15-character ids, told apart by case, as the 18-character ids of its other exports."""
-    short = text.str.contains(r"^[0-9a-zA-Z]{15}$").fill_null(value=False)
-    if not short.any():
-        return text
-    distinct = text.filter(short).unique()
-    return text.replace(distinct, pl.Series([_with_check_letters(value) for value in distinct.to_list()]))
+def as_one_form(text: pl.Series) -> pl.Series:
+    """Salesforce's 15-character ids (reports) and 18-character ids (all other exports) in one form.
+
+    The three further letters encode which of the 15 are capitals. Ids with capitals get them; ids without lose the
+    AAA that says so, which also leaves any other system's ids as they are.
+    """
+    short = text.str.contains(r"^[0-9a-zA-Z]{15}$") & text.str.contains(r"[A-Z]")
+    bare = text.str.contains(r"^[0-9a-z]{15}AAA$")
+    for mask, change in ((short, _with_check_letters), (bare, _without_check_letters)):
+        distinct = text.filter(mask.fill_null(value=False)).unique()
+        if distinct.len():
+            text = text.replace(distinct, pl.Series([change(value) for value in distinct.to_list()]))
+    return text
+
+
+def _without_check_letters(identifier: str) -> str:
+    return identifier[:15]
 
 
 def _with_check_letters(identifier: str) -> str:
-    """Each of the three letters encodes which of five characters are upper case."""
     letters = ""
     for start in (0, 5, 10):
         bits = sum(1 << at for at, letter in enumerate(identifier[start : start + 5]) if "A" <= letter <= "Z")

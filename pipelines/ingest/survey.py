@@ -19,7 +19,7 @@ from pipelines.ingest.exports import Export, key_of
 from pipelines.ingest.mapping import HISTORY_FIELDS, ColumnRule
 from pipelines.ingest.recognition import Plan
 from pipelines.ingest.rows import Lookups, row_filter, take_rows
-from pipelines.ingest.sources import allowed_words, source_text, translate
+from pipelines.ingest.sources import allowed_words, as_one_form, source_text, translate
 from pipelines.ingest.values import (
     COMMA,
     DAY_FIRST,
@@ -67,6 +67,8 @@ class Survey:
         """History values after the value maps of the column they are of."""
         rule = self.plan.layout.fields.get(column, ColumnRule())
         words = {**self.plan.mapping.values.get(column, {}), **rule.values}
+        if rule.identifier == "salesforce":
+            text = as_one_form(text)
         return translate(text, words, rule.otherwise, allowed_words(OPPORTUNITY_COLUMNS[column]))[0]
 
 
@@ -195,7 +197,7 @@ def _decide(export: Export, plan: Plan, name: str, column: _Column) -> Notation:
         raise FileError(
             f"{export.file_name} has both fractions and values above 1 in {_header(export, plan, name)}, which can be "
             "percentages or rates.",
-            f'State scale = "percent" or "rate" for {name} in a mapping file, or name the column {name} if it holds rates.',
+            f'State scale = "percent" or "rate" for {name} in a mapping file, or call a column of rates {name}.',
         )
     is_percent = rule.scale == "percent" or column.has_over_one
     decimal = POINT if column.is_machine else rule.decimal or mapping.decimal or evidence.decide(POINT, COMMA)
@@ -230,7 +232,7 @@ def _ambiguous_date(export: Export, plan: Plan, name: str, evidence: Evidence) -
 def _ambiguous_number(export: Export, plan: Plan, name: str, evidence: Evidence) -> FileError:
     line, value = evidence.seen["ambiguous"]
     return FileError(
-        f"{export.file_name} has the number {value!r} in {_header(export, plan, name)} on line {line}, whose mark can part "
+        f"{export.file_name} has {value!r} in {_header(export, plan, name)} on line {line}, whose mark can part "
         f"thousands or decimals; {_why(evidence, POINT, COMMA)}.",
         f"State decimal in a mapping file: extends = {plan.mapping.name!r} and decimal = '.' (or ','), "
         "passed with --mapping FILE.toml.",
