@@ -22,6 +22,7 @@ from pipelines.errors import WorkspaceError
 from pipelines.settings import Workspace
 from pipelines.warehouse.store import (
     OWNER_ONLY,
+    STORAGE_FAULTS,
     column_types,
     connect,
     frame,
@@ -84,7 +85,7 @@ class Landing:
             con.execute(_LEDGER)
             for table in INPUT_TABLES.values():
                 _fit_table(con, table)
-        except duckdb.Error as error:
+        except STORAGE_FAULTS as error:
             con.close()
             raise trouble(path, error) from error
         return cls(workspace, con)
@@ -153,7 +154,7 @@ class Landing:
                 self._con.execute("rollback")
                 raise
             self._con.execute("commit")
-        except duckdb.Error as error:
+        except STORAGE_FAULTS as error:
             raise trouble(self._workspace.landing, error) from error
         return result
 
@@ -222,7 +223,7 @@ class Landing:
                 problem=problem,
                 remedy=remedy,
             )
-        except duckdb.Error as error:
+        except STORAGE_FAULTS as error:
             raise trouble(self._workspace.landing, error) from error
 
     def loads(self) -> pl.DataFrame:

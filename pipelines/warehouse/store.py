@@ -17,6 +17,14 @@ from pipelines.settings import Settings
 
 OWNER_ONLY = 0o600
 
+STORAGE_FAULTS = (
+    duckdb.OperationalError,
+    duckdb.InternalError,
+    duckdb.FatalException,
+    duckdb.PermissionException,
+)
+"""What a file, disk or memory may do; a statement that is wrong is a fault of the program and is not dressed up."""
+
 
 def sql_type(dtype: pl.DataType | type[pl.DataType]) -> str:
     """The DuckDB type that holds a contract's dtype without loss."""
@@ -90,7 +98,7 @@ def connect(path: Path, settings: Settings, *, read_only: bool = False) -> duckd
         config["temp_directory"] = settings.spill_directory
     try:
         return duckdb.connect(str(path), read_only=read_only, config=config)
-    except duckdb.Error as error:
+    except STORAGE_FAULTS as error:
         raise trouble(path, error) from error
 
 

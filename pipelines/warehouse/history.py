@@ -1,0 +1,407 @@
+"""History: from landed facts to the tables an edition is made of, using only what was known at an instant.
+
+Instants are UTC without a zone. A fact is known from: ``extracted_at`` or else the end of ``created_on``
+(opportunities); ``changed_at`` (history, states); ``submitted_at`` (submissions); the start of its period for a
+quota or a record's call, and the end of its period for a record's actual; ``recorded_at`` else the end of
+``booked_on`` (bookings); ``valid_from_on`` (people, rates); ``occurred_at`` (activities); the end of ``created_on``
+(leads); stages and periods always. "End of a day" is its last second, so that an as-of of that day includes it. The
+as-of is inclusive.
+
+Where a fact's key lands again with another content, the row landed last is in force. Every statement is a file in
+``sql/``; this module puts them in order and hands over the frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from hashlib import sha256
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple
+
+import duckdb
+import polars as pl
+
+from pipelines.contracts import INPUT_TABLES, PUBLISHED_TABLES
+from pipelines.errors import EditionError
+from pipelines.policy import Policy
+from pipelines.settings import Settings, Workspace
+from pipelines.warehouse.calendar import Calendar, decide_calendar
+from pipelines.warehouse.landing import Landing
+from pipelines.warehouse.store import STORAGE_FAULTS, connect, content_digest, frame, frame_schema, statement, trouble
+
+_FOR_GOOD = datetime.fromisoformat("9999-12-31")
+
+NO_CURRENCY = "XXX"
+"""ISO 4217 "no currency": no file states one, and pages show no symbol."""
+
+SIMULATED_MAIL = "@simulated.example"
+
+_DAY_END = "interval '86399 seconds'"
+
+KNOWN_AT: dict[str, str] = {
+    "opportunities": f"coalesce(extracted_at, cast(created_on as timestamp) + {_DAY_END})",
+    "opportunity_history": "changed_at",
+    "opportunity_states": "changed_at",
+    "forecast_submissions": "submitted_at",
+    "forecast_records": "cast(period_start_on as timestamp)",
+    "people": "cast(valid_from_on as timestamp)",
+    "quotas": "coalesce(recorded_at, cast(period_start_on as timestamp))",
+    "bookings": f"coalesce(recorded_at, cast(booked_on as timestamp) + {_DAY_END})",
+    "fx_rates": "cast(valid_from_on as timestamp)",
+    "stages": "cast(null as timestamp)",
+    "activities": "occurred_at",
+    "leads": f"cast(created_on as timestamp) + {_DAY_END}",
+    "periods": "cast(null as timestamp)",
+}
+"""When a landed row was known, per input table (null = always)."""
+
+_KNOWN_LATER = ("opportunities", "opportunity_history", "opportunity_states")
+"""Tables whose rows after the as-of are looked at, to correct an extract that is carried back."""
+
+_EVENT_TABLES = (
+    "opportunities", "opportunity_history", "opportunity_states", "forecast_submissions", "forecast_records",
+    "bookings", "activities", "leads",
+)  # fmt: skip
+
+_COPIED = ("scopes", "scope_members", "forecast_pairs", "deals", "table_status", "quotas", "inputs", "rejected_rows")
+
+
+class Invariant(NamedTuple):
+    """One thing that must hold in the rebuilt history: its name, whether it does, and what was found."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+@dataclass
+class Prepared:
+    """The rebuilt history as of one instant. A context manager: leaving it closes the scratch database.
+
+    ``con`` holds, beside what is published, ``opportunity_versions`` (one row per opportunity and state),
+    ``opportunity_extracts`` (the landed rows used), ``won_deals``, ``actuals``, ``calls``, ``lineage`` and the visible
+    facts of every input table under its own name.
+    """
+
+    con: duckdb.DuckDBPyConnection
+    as_of_at: datetime
+    reporting_currency: str
+    calendar: Calendar
+    input_digest: str
+    is_simulated: bool
+
+    def __enter__(self) -> Prepared:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.con.close()
+
+    @property
+    def period_kind(self) -> str:
+        return self.calendar.period_kind
+
+    @property
+    def fiscal_year_start_month(self) -> int:
+        return self.calendar.fiscal_year_start_month
+
+    @property
+    def open_period_start_on(self) -> date | None:
+        """First day of the period that contains the as-of; None when the calendar has none."""
+        return self._open_period()[0]
+
+    @property
+    def open_period_week(self) -> int | None:
+        """Whole weeks of that period over at the as-of."""
+        return self._open_period()[1]
+
+    def _open_period(self) -> tuple[date | None, int | None]:
+        today = self.as_of_at.date()
+        rows = frame(
+            self.con,
+            "select period_start_on from periods where period_start_on <= $today and period_end_on >= $today",
+            {"today": today},
+        )["period_start_on"].to_list()
+        return (rows[0], (today - rows[0]).days // 7) if rows else (None, None)
+
+    def tables(self) -> dict[str, pl.DataFrame]:
+        """Every published table that is not a result of the engine, in its contract's columns and dtypes."""
+        return {name: self.table(name) for name in (*_COPIED, "periods")}
+
+    def table(self, name: str) -> pl.DataFrame:
+        """One published table of this history. Rows in no particular order."""
+        schema = frame_schema(PUBLISHED_TABLES[name])
+        source = "quotas_in_force" if name == "quotas" else "published_periods" if name == "periods" else name
+        return frame(self.con, f"select {', '.join(schema)} from {source}").cast(schema)  # type: ignore[arg-type]
+
+    def versions(self) -> pl.DataFrame:
+        """``opportunity_versions`` in order: one row per opportunity and state, half-open, the last until 9999."""
+        return frame(self.con, "select * from opportunity_versions order by opportunity_id, valid_from_at")
+
+    def check(self) -> list[Invariant]:
+        """What must be true of any history, whatever landed."""
+        return [_count_offenders(self.con, name, query) for name, query in INVARIANTS.items()]
+
+
+INVARIANTS: dict[str, str] = {
+    "versions follow one another without gap or overlap": """
+        select count(*) from (
+            select valid_from_at, valid_to_at,
+                lead(valid_from_at, 1, timestamp '9999-12-31 00:00:00')
+                    over (partition by opportunity_id order by valid_from_at) as next_from_at
+            from opportunity_versions
+        ) where valid_from_at >= valid_to_at or valid_to_at <> next_from_at""",
+    "every visible opportunity has a version": """
+        select count(*) from (select distinct opportunity_id from opportunity_extracts) as known
+        left join (select distinct opportunity_id from opportunity_versions) as versions using (opportunity_id)
+        where versions.opportunity_id is null""",
+    "no version is newer than the as-of": """
+        select count(*) from opportunity_versions, constants where valid_from_at > as_of_at""",
+    "what owners won sums to what the company won": """
+        select count(*) from won_by_period
+        where owners_amount is distinct from company_amount or owners_count is distinct from company_count""",
+    "no deal is won twice": """
+        select count(*) - count(distinct opportunity_id) from won_deals""",
+    "everybody in the hierarchy hangs under the company": """
+        select count(*) from (
+            select owner_id as person_id from opportunity_versions union select forecaster_id from calls
+        ) as named left join scopes on named.person_id = scopes.scope where scopes.scope is null""",
+}
+"""Queries that count offenders; a history is sound when each finds none."""
+
+
+def _count_offenders(con: duckdb.DuckDBPyConnection, name: str, query: str) -> Invariant:
+    with con.cursor() as cursor:
+        ((offenders,),) = cursor.sql(query).fetchall()
+    return Invariant(name, offenders == 0, "no offending row" if offenders == 0 else f"{offenders:,} offending rows")
+
+
+def build(workspace: Workspace, as_of: datetime | None, policy: Policy, settings: Settings, scratch: Path) -> Prepared:
+    """Rebuild everything visible at ``as_of`` (default: the latest landed event) in a scratch database.
+
+    ``scratch``: a folder of the caller's, on a disk with room. Errors: EditionError when nothing dated has landed, when
+    nothing was known by then, or when the rebuilt history breaks an invariant; WorkspaceError when the landing file is
+    in use or damaged.
+    """
+    Landing.open(workspace).close()  # brings an older landing up to today's contracts, and finds locks and damage
+    con = connect(scratch / "history.duckdb", settings)
+    try:
+        path = str(workspace.landing).replace("'", "''")
+        con.execute(f"attach '{path}' as landing (read_only)")
+        prepared = _build(con, as_of, policy, settings)
+        con.execute("detach landing")
+    except STORAGE_FAULTS as error:
+        con.close()
+        raise trouble(workspace.landing, error) from error
+    except BaseException:
+        con.close()
+        raise
+    return prepared
+
+
+def _build(con: duckdb.DuckDBPyConnection, as_of: datetime | None, policy: Policy, settings: Settings) -> Prepared:
+    as_of_at = as_of if as_of is not None else _default_as_of(con)
+    known = {"as_of_at": as_of_at}
+    _take_facts(con, as_of_at, asked_for=as_of is not None)
+    currency = settings.reporting_currency or _one(con, "reporting_currency") or NO_CURRENCY
+    money = {**known, "reporting_currency": currency}
+    con.execute("create table constants as select cast($as_of_at as timestamp) as as_of_at", known)
+    make = _maker(con)
+    make("stage_flags", {})
+    make("opportunity_extracts", known)
+    make("opportunity_changes", known)
+    make("opportunity_openings", {})
+    make("opportunity_closings", known)
+    make("opportunity_events", known)
+    make("fx_days", known)
+    make("opportunity_versions", money)
+    calendar = _lay_calendar(con, as_of_at, policy, settings)
+    weeks = {**known, "last_week": calendar.last_week}
+    make("calendar_days", {})
+    make("people_spans", {})
+    make("lineage", {})
+    make("won_deals", {})
+    make("actuals", {})
+    make("won_by_period", {})
+    make("calls", {"reporting_currency": currency})
+    make("record_calls", {"lock_week": policy.lock_week})
+    make("quotas_in_force", money)
+    make("weeks", weeks)
+    make("expected_calls", {})
+    make("forecast_pairs", known)
+    make("scopes", known)
+    make("scope_members", {**known, "lock_week": policy.lock_week})
+    make("deals", {**money, "inactive_days": policy.inactive_days})
+    make("inputs", {})
+    _gather_rejects(con, as_of_at, calendar)
+    _tell_table_status(con, as_of_at)
+    prepared = Prepared(
+        con=con,
+        as_of_at=as_of_at,
+        reporting_currency=currency,
+        calendar=calendar,
+        input_digest=_digest(con),
+        is_simulated=_is_simulated(con),
+    )
+    for invariant in prepared.check():
+        if not invariant.ok:
+            raise EditionError(
+                f"The rebuilt history breaks a rule: {invariant.name} ({invariant.detail}).",
+                "Nothing has been published; please report this with the output of `forecast-trust check`.",
+            )
+    return prepared
+
+
+def _maker(con: duckdb.DuckDBPyConnection) -> Callable[[str, Mapping[str, object]], None]:
+    def make(table: str, params: Mapping[str, object]) -> None:
+        con.execute(f"create table {table} as {statement(table)}", dict(params))
+
+    return make
+
+
+def _one(con: duckdb.DuckDBPyConnection, name: str) -> str | None:
+    value = frame(con, statement(name)).item()
+    return None if value is None else str(value)
+
+
+def _default_as_of(con: duckdb.DuckDBPyConnection) -> datetime:
+    """The latest instant that any landed event records. Errors: EditionError when nothing dated has landed."""
+    as_of_at = frame(con, statement("default_as_of")).item()
+    if not isinstance(as_of_at, datetime):
+        raise EditionError(
+            "Nothing with a date has landed, so there is nothing to publish.",
+            "Bring opportunities, forecast submissions or forecast records with `forecast-trust ingest PATH`.",
+        )
+    return as_of_at
+
+
+def _take_facts(con: duckdb.DuckDBPyConnection, as_of_at: datetime, *, asked_for: bool) -> None:
+    """One table per input table with the facts in force. Errors: EditionError when nothing was known yet."""
+    con.execute("create table visible_loads (load_id BIGINT)")
+    first_known: list[datetime] = []
+    visible = 0
+    for name in INPUT_TABLES:
+        con.execute(
+            "create or replace temp view landed_rows as "
+            f"select *, {KNOWN_AT[name]} as known_at from landing.landed_{name}"
+        )
+        seen = _FOR_GOOD if name in _KNOWN_LATER else as_of_at
+        table = "opportunity_rows" if name == "opportunities" else name
+        con.execute(f"create table {table} as {statement('facts')}", {"as_of_at": seen})
+        ((count, first),) = con.execute(
+            f"select count(*) filter (where known_at is null or known_at <= $as_of_at), min(known_at) from {table}",
+            {"as_of_at": as_of_at},
+        ).fetchall()
+        con.execute(
+            f"insert into visible_loads select distinct load_id from {table} "
+            "where known_at is null or known_at <= $as_of_at",
+            {"as_of_at": as_of_at},
+        )
+        if name in _EVENT_TABLES:
+            visible += count
+            first_known += [first] if first is not None else []
+    con.execute("drop view landed_rows")
+    if asked_for and visible == 0 and first_known:
+        raise EditionError(
+            f"Nothing was known at {as_of_at:%Y-%m-%d %H:%M}: the first landed record is of "
+            f"{min(first_known):%Y-%m-%d %H:%M}.",
+            "Name a later instant with --as-of, or leave it out for the latest.",
+        )
+
+
+def _lay_calendar(con: duckdb.DuckDBPyConnection, as_of_at: datetime, policy: Policy, settings: Settings) -> Calendar:
+    """Tables ``calendar`` (every period that any date falls in), ``periods`` (those published).
+
+    Published: from the first to the last period that a call, record, quota or won deal touches, through the one that
+    contains the as-of. ``freeze_at`` (exclusive): when a period's actual no longer changes, the end of its last day
+    plus the grace days; where nothing but records is known there is no grace, as the sheet states the actual.
+    """
+    starts: list[date] = frame(con, statement("period_starts"))["period_start_on"].to_list()
+    stated = frame(con, "select period_start_on, period_end_on, label from periods").rows()
+    calendar = decide_calendar(settings, starts, stated)
+    days = frame(con, statement("visible_days"), {"as_of_at": as_of_at})
+    named = days.filter(pl.col("kind") == "period")
+    today = as_of_at.date()
+    first: date = min([today, *named["first_on"].drop_nulls()])
+    last: date = max([today, *named["last_on"].drop_nulls()])
+    known_deals = frame(
+        con, "select (select count(*) from opportunity_versions) + (select count(*) from forecast_submissions) as n"
+    ).item()
+    grace = timedelta(days=policy.grace_days if known_deals else 0)
+    rows = []
+    for period in calendar.covering(
+        min([first, *days["first_on"].drop_nulls()]), max([last, *days["last_on"].drop_nulls()])
+    ):
+        freeze_at = datetime.combine(period.end_on + grace + timedelta(days=1), time())
+        if period.start_on > today:
+            status = "future"
+        elif as_of_at >= freeze_at - timedelta(seconds=1):
+            status = "closed"
+        else:
+            status = "in_grace" if period.end_on < today else "open"
+        is_published = period.end_on >= first and period.start_on <= last
+        rows.append((period.index, period.start_on, period.end_on, period.label, freeze_at, status, is_published))
+    schema: dict[str, pl.DataType | type[pl.DataType]] = {
+        "period_index": pl.Int64, "period_start_on": pl.Date, "period_end_on": pl.Date, "label": pl.String,
+        "freeze_at": pl.Datetime("us"), "status": pl.String, "is_published": pl.Boolean,
+    }  # fmt: skip
+    con.register("calendar_rows", pl.DataFrame(rows, schema=schema, orient="row"))
+    con.execute("create table calendar as select * from calendar_rows")
+    con.unregister("calendar_rows")
+    con.execute("alter table periods rename to stated_periods")
+    con.execute(
+        "create table periods as select period_start_on, period_end_on, label, status from calendar where is_published"
+    )
+    con.execute("create view published_periods as select * from periods")
+    return calendar
+
+
+def _gather_rejects(con: duckdb.DuckDBPyConnection, as_of_at: datetime, calendar: Calendar) -> None:
+    """What ingest rejected, and what turned out unusable when the rows met each other."""
+    columns = ", ".join(PUBLISHED_TABLES["rejected_rows"].column_names())
+    con.execute(f"create table rejected_rows as select {columns} from landing.rejected_rows")
+    con.execute(f"insert into rejected_rows {statement('bad_history_values')}", {"as_of_at": as_of_at})
+    con.execute(f"insert into rejected_rows {statement('misplaced_rows')}", {"last_week": calendar.last_week})
+
+
+def _tell_table_status(con: duckdb.DuckDBPyConnection, as_of_at: datetime) -> None:
+    """One row per input table, missing ones too; amounts of rejected rows are in their own currencies."""
+    con.execute(
+        "create table table_status (table_name VARCHAR, row_count BIGINT, rejected_count BIGINT, "
+        "rejected_amount DECIMAL(18,2), first_known_at TIMESTAMP, last_known_at TIMESTAMP, status VARCHAR)"
+    )
+    for name in INPUT_TABLES:
+        source = {"opportunities": "opportunity_rows", "periods": "stated_periods"}.get(name, name)
+        con.execute(
+            f"create or replace temp view facts as select * from {source}",
+        )
+        con.execute(f"insert into table_status {statement('table_status')}", {"as_of_at": as_of_at, "table_name": name})
+    con.execute("drop view facts")
+
+
+def _digest(con: duckdb.DuckDBPyConnection) -> str:
+    """Digest over the content of everything visible, whatever its order and whenever it landed."""
+    tables = {
+        "opportunity_versions": None,
+        "opportunity_extracts": ("opportunity_id", "name", "account_name", "created_on", "next_step"),
+        "inputs": ("file_name", "table_name", "sha256", "row_count", "rejected_count"),
+        "rejected_rows": None,
+        "deals": None,
+    }
+    digests: list[str] = []
+    for name, columns in tables.items():
+        every = columns or tuple(str(row[0]) for row in con.execute(f"describe {name}").fetchall())
+        digests.append(content_digest(con, name, every))
+    for name, table in INPUT_TABLES.items():
+        if name not in _KNOWN_LATER:
+            digests.append(content_digest(con, "stated_periods" if name == "periods" else name, table.columns))
+    return sha256(" ".join(digests).encode()).hexdigest()
+
+
+def _is_simulated(con: duckdb.DuckDBPyConnection) -> bool:
+    found = frame(con, "select 1 from people where email like $pattern limit 1", {"pattern": f"%{SIMULATED_MAIL}"})
+    return found.height > 0

@@ -1,0 +1,22 @@
+-- One row per fact in force: of each key, the row landed last among those known at the as-of ($as_of_at).
+-- Reads landed_rows: one landing table with known_at, the instant from which each row was known (null = always).
+with landed as (
+    select * from landed_rows
+    where known_at is null or known_at <= cast($as_of_at as timestamp)
+),
+
+superseded as (
+    select key_hash, max(load_id) as last_load_id
+    from landed
+    group by key_hash
+    having count(*) > 1
+),
+
+final as (
+    select landed.*
+    from landed
+    left join superseded using (key_hash)
+    where superseded.key_hash is null or landed.load_id = superseded.last_load_id
+)
+
+select * from final

@@ -1,0 +1,127 @@
+-- One row per node of the hierarchy as of the edition's day ($as_of_at): the company, and every person who ever owned a
+-- deal, made a call, had a record or a quota, or managed such a person. A cycle is cut at its smallest id, which then
+-- sits under the company. A layer seen in calls says what a person is; else whom they manage.
+with recursive spans as (
+    select * from people_spans
+),
+
+lineage as (
+    select * from lineage
+),
+
+named as (
+    select owner_id as person_id from opportunity_versions
+    union select forecaster_id from calls
+    union select forecaster_id from record_calls
+    union select person_id from quotas_in_force
+),
+
+persons as (
+    select person_id from named
+    union
+    select lineage.ancestor_id from lineage inner join named using (person_id)
+),
+
+today as (
+    select *
+    from spans
+    where from_on <= cast(cast($as_of_at as timestamp) as date) and to_on > cast(cast($as_of_at as timestamp) as date)
+),
+
+lineage_today as (
+    select *
+    from lineage
+    where from_on <= cast(cast($as_of_at as timestamp) as date) and to_on > cast(cast($as_of_at as timestamp) as date)
+),
+
+in_cycle as (
+    select person_id, min(ancestor_id) as smallest_id
+    from lineage_today
+    where person_id in (
+        select cycle.person_id
+        from lineage_today as cycle
+        inner join today as last_one on cycle.ancestor_id = last_one.person_id
+        where last_one.manager_id = cycle.person_id
+    )
+    group by person_id
+),
+
+parents as (
+    select
+        persons.person_id,
+        case
+            when managers.person_id is null then 'company'
+            when in_cycle.smallest_id = persons.person_id then 'company'
+            else today.manager_id
+        end as parent_scope
+    from persons
+    left join today using (person_id)
+    left join persons as managers on today.manager_id = managers.person_id
+    left join in_cycle on persons.person_id = in_cycle.person_id
+),
+
+tree as (
+    select person_id, parent_scope, 1 as depth from parents where parent_scope = 'company'
+    union all
+    select parents.person_id, parents.parent_scope, tree.depth + 1
+    from parents
+    inner join tree on parents.parent_scope = tree.person_id
+),
+
+seen_layers as (
+    select
+        forecaster_id as person_id,
+        max(case layer when 'executive' then 3 when 'manager' then 2 when 'rep' then 1 else 0 end) as rank
+    from (
+        select forecaster_id, layer from calls
+        union all
+        select forecaster_id, layer from record_calls
+    )
+    group by forecaster_id
+),
+
+reports as (
+    select parent_scope as person_id, count(*) as report_count from parents group by parent_scope
+),
+
+chiefs as (
+    select distinct parents.parent_scope as person_id
+    from parents
+    inner join reports on parents.person_id = reports.person_id
+),
+
+final as (
+    select
+        'company' as scope, 'company' as scope_kind, 'Company' as scope_name, cast(null as varchar) as parent_scope,
+        cast(0 as bigint) as depth, cast(null as varchar) as team,
+        cast(null as varchar) as region, cast(null as varchar) as segment, cast(null as varchar) as role,
+        cast(null as date) as hired_on, cast(null as date) as left_on
+    union all
+    select
+        tree.person_id,
+        case
+            when seen_layers.rank = 3 then 'executive'
+            when seen_layers.rank = 2 then 'manager'
+            when seen_layers.rank = 1 then 'rep'
+            when chiefs.person_id is not null then 'executive'
+            when reports.person_id is not null then 'manager'
+            else 'rep'
+        end,
+        coalesce(today.name, tree.person_id),
+        tree.parent_scope,
+        tree.depth,
+        today.team,
+        today.region,
+        today.segment,
+        today.role,
+        today.hired_on,
+        today.left_on
+    from tree
+    left join today using (person_id)
+    left join seen_layers using (person_id)
+    left join reports using (person_id)
+    left join chiefs using (person_id)
+    where tree.person_id <> 'company'
+)
+
+select * from final

@@ -1,0 +1,34 @@
+-- One row per published period and week: until_at, the end of the day start + 7 · week (week 0 = the first day), is
+-- exclusive; horizon_days counts from that day to the period's end. Weeks after the as-of ($as_of_at) are left out.
+with periods as (
+    select * from periods
+),
+
+numbers as (
+    select cast(unnest(generate_series(0, $last_week)) as bigint) as week_of_period
+),
+
+dated as (
+    select
+        periods.period_start_on,
+        periods.period_end_on,
+        periods.status,
+        numbers.week_of_period,
+        periods.period_start_on + cast(7 * numbers.week_of_period as integer) as on_day
+    from periods
+    cross join numbers
+),
+
+final as (
+    select
+        period_start_on,
+        period_end_on,
+        status,
+        week_of_period,
+        cast(on_day + 1 as timestamp) as until_at,
+        cast(period_end_on - on_day as bigint) as horizon_days
+    from dated
+    where on_day <= period_end_on and cast(on_day as timestamp) + interval '86399 seconds' <= cast($as_of_at as timestamp)
+)
+
+select * from final
