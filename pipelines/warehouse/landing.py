@@ -18,7 +18,6 @@ import duckdb
 import polars as pl
 
 from pipelines.contracts import INPUT_TABLES, InputTable
-from pipelines.errors import WorkspaceError
 from pipelines.settings import Workspace
 from pipelines.warehouse.store import (
     OWNER_ONLY,
@@ -256,13 +255,11 @@ class Landing:
         return pl.concat(counts)
 
     def _next_load_id(self) -> int:
-        row = self._con.execute("select coalesce(max(load_id), 0) + 1 from loads").fetchone()
-        if row is None:
-            raise WorkspaceError("The ledger of loads cannot be read.", "Restore landing.duckdb from a backup.")
-        return int(row[0])
+        ((load_id,),) = self._con.execute("select coalesce(max(load_id), 0) + 1 from loads").fetchall()
+        return int(load_id)
 
     def _count(self, load_id: int) -> LandResult:
-        row = self._con.execute(
+        (row,) = self._con.execute(
             """
             select
                 (select count(*) from outcomes where outcome = 'landed'),
@@ -272,9 +269,7 @@ class Landing:
                     (select line, max(amount) as amount from rejected_rows where load_id = $load_id group by line))
             """,
             {"load_id": load_id},
-        ).fetchone()
-        if row is None:
-            raise WorkspaceError("The landed rows cannot be counted.", "Restore landing.duckdb from a backup.")
+        ).fetchall()
         return LandResult(*row)
 
     def _record(
