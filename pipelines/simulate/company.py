@@ -35,7 +35,7 @@ LAST_NAMES = words(
 )
 SEGMENTS = ("SMB", "Mid-market", "Enterprise")
 SEGMENT_SHARE = (0.40, 0.35, 0.25)
-ARRIVALS = np.array([[2.35, 0.10], [1.15, 0.42], [0.25, 0.80]])
+ARRIVALS = np.array([[2.80, 0.12], [1.40, 0.46], [0.30, 0.88]])
 """New deals per week of a fully ramped seat: segment × motion."""
 
 RAMP = (0.35, 0.65, 0.90)

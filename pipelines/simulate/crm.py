@@ -151,7 +151,8 @@ def history(company: Company, calendar: Calendar, chunk: Chunk, part: int) -> pl
     """One row per changed field, in the order of the changes of each deal."""
     d, events = chunk.now, chunk.events
     deal, second, kind = events["deal"].astype(np.int64), events["second"].astype(np.int64), events["field"]
-    by = company.rep[d.seat[deal], quarter_of(calendar, second // DAY_SECONDS)]
+    seat = d.seat[deal]
+    by = company.rep[seat, np.maximum(quarter_of(calendar, second // DAY_SECONDS), company.opens[seat])]
     keep = in_export(d, calendar)[deal]
     rows: list[pl.DataFrame] = []
 

@@ -115,7 +115,10 @@ class _Log:
 
 
 class Floor:
-    """The sales floor of a group of seats: holds the deals and moves them one step at a time."""
+    """The sales floor of a group of seats: holds the deals and moves them one step at a time.
+
+    values: per quarter, the expected landing of a deal as ``hazards.expected_landing`` gives it.
+    """
 
     def __init__(
         self,
@@ -123,11 +126,13 @@ class Floor:
         calendar: Calendar,
         hazards: Hazards,
         *,
+        values: list[Floats],
         bursts: Flags,
         seats: Ints,
         rng: np.random.Generator,
     ) -> None:
         self.company, self.calendar, self.hazards, self.bursts, self.rng = company, calendar, hazards, bursts, rng
+        self.values = values
         self.seats, self.base = seats, int(seats[0])
         self.deals, self.log, self.recording = _none(), _Log(), True
         grid = (np.arange(20_000) + 0.5) / 20_000
@@ -144,7 +149,7 @@ class Floor:
         actual, closed, expected = np.zeros(shape), np.zeros((*shape, STEPS)), np.zeros((*shape, STEPS))
         now, events = self.deals, self.log.read()
         for quarter in range(calendar.quarter_count):
-            value = planted.expected_landing(self.hazards, quarter)
+            value = self.values[quarter]
             rate = planted.expected_of_new(value, np.ones(2))
             mean = arrivals(company, calendar, quarter)[self.seats]
             worth = mean * rate[None] * self.mean_amount[:, :, None] * self._fx(quarter)[:, None, None]

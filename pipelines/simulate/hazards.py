@@ -23,8 +23,8 @@ STAGE_PROBABILITY = (0.05, 0.10, 0.30, 0.50, 0.75, 1.0, 0.0, 0.0)
 SOURCES = ("Referral", "Partner", "Inbound", "Event", "Outbound")
 
 # Rows: transactional, consultative. Columns: open stages in order.
-LOSS = np.array([[0.050, 0.045, 0.040, 0.050, 0.060], [0.012, 0.011, 0.011, 0.014, 0.016]])
-NO_DECISION_CHANCE = np.array([[0.030, 0.022, 0.020, 0.020, 0.022], [0.022, 0.020, 0.020, 0.024, 0.028]])
+LOSS = np.array([[0.090, 0.080, 0.062, 0.062, 0.066], [0.015, 0.013, 0.012, 0.014, 0.016]])
+NO_DECISION_CHANCE = np.array([[0.036, 0.026, 0.022, 0.022, 0.024], [0.026, 0.022, 0.020, 0.024, 0.028]])
 WIN = np.array([[0.0, 0.0, 0.015, 0.070, 0.260], [0.0, 0.0, 0.0, 0.012, 0.130]])
 ADVANCE = np.array([[0.36, 0.40, 0.40, 0.36, 0.0], [0.17, 0.16, 0.15, 0.17, 0.0]])
 BACK = np.array([[0.0, 0.010, 0.014, 0.018, 0.020], [0.0, 0.010, 0.014, 0.016, 0.022]])
@@ -61,7 +61,17 @@ ADVANCE_TO_PROPOSAL = 2
 # Amount changes: (share that shrinks, from, to, share that grows, from, to) by motion.
 AT_PROPOSAL = ((0.20, 0.60, 0.95, 0.10, 1.05, 1.50), (0.35, 0.50, 0.95, 0.15, 1.05, 1.80))
 AT_WIN = ((0.25, 0.85, 0.98, 0.02, 1.05, 1.25), (0.42, 0.78, 0.98, 0.04, 1.05, 1.40))
-SHOCK_NODES = 9
+
+BAD_QUARTERS = 0.25
+SHOCK_NODES = np.concatenate(
+    [
+        low + width * (0.5 + np.array([-0.5, 0.5]) / np.sqrt(3))
+        for low, width in ((0.0, BAD_QUARTERS), (BAD_QUARTERS, 1 - BAD_QUARTERS))
+    ]
+)
+"""Shares at which the shock's distribution is averaged over: Gauss's two points in each of its two even pieces."""
+
+SHOCK_WEIGHTS = np.repeat([BAD_QUARTERS / 2, (1 - BAD_QUARTERS) / 2], 2)
 
 
 def mean_factor(change: tuple[float, float, float, float, float, float]) -> float:
@@ -85,7 +95,7 @@ def shock_quantile(share: Floats, sd: float) -> Floats:
     A quarter of the mass lies evenly between −2.2 and −1.0, the rest between 0.05 and 1.0166 (units before scaling);
     mean 0 holds by construction and the scale makes the standard deviation ``sd``.
     """
-    bad, good_low, good_high = 0.25, 0.05, 0.05 + 2 * (0.25 * 1.6 / 0.75 - 0.05)
+    bad, good_low, good_high = BAD_QUARTERS, 0.05, 0.05 + 2 * (0.25 * 1.6 / 0.75 - 0.05)
     raw = np.where(share < bad, -2.2 + 1.2 * share / bad, good_low + (good_high - good_low) * (share - bad) / (1 - bad))
     variance = bad * (1.6**2 + 1.2**2 / 12) + (1 - bad) * (
         ((good_low + good_high) / 2) ** 2 + (good_high - good_low) ** 2 / 12
@@ -151,31 +161,31 @@ def expected_landing(hazards: Hazards, quarter: int) -> Floats:
     Returns week (0..13, the last all zero) × motion × source × age × stage × due. The average over the shock's
     distribution, not at the shock that happened: nobody knows a quarter's luck from a deal's state.
     """
-    nodes = shock_quantile((np.arange(SHOCK_NODES) + 0.5) / SHOCK_NODES, hazards.shock_sd)
+    nodes = shock_quantile(SHOCK_NODES, hazards.shock_sd)[:, *[None] * 5]
     ages = np.minimum(np.arange(MAX_AGE + 1) + 1, MAX_AGE)
     loss = (1 - LOSS - BURST_CHANCE * BURST_LOSS)[:, None, None, :, None]
     on = hazards.advance[quarter][:, None, :, :, None]
     back = (1 - on) * BACK[:, None, None, :, None]
-    at_proposal = np.array([mean_factor(change) for change in AT_PROPOSAL])
+    rest = 1 - on - back
+    at_proposal = np.array([mean_factor(change) for change in AT_PROPOSAL])[:, None, None, None]
     at_win = np.array([mean_factor(change) for change in AT_WIN])[:, None, None, None, None]
     total = np.zeros((STEPS + 1, *hazards.win.shape))
-    for node in nodes:
-        value = np.zeros(hazards.win.shape)
-        for step in range(STEPS - 1, -1, -1):
-            ahead = value[:, :, ages]
-            moved = np.empty_like(ahead)
-            moved[..., 1] = (1 - PUSH[step]) * ahead[..., 1] + PUSH[step] * ahead[..., 0]
-            moved[..., 0] = (1 - PULL_IN) * ahead[..., 0] + PULL_IN * ahead[..., 1]
-            up, down = np.zeros_like(moved), np.zeros_like(moved)
-            up[:, :, :, :-1] = moved[:, :, :, 1:]
-            up[:, :, :, ADVANCE_TO_PROPOSAL] *= at_proposal[:, None, None, None]
-            down[:, :, :, 1:] = moved[:, :, :, :-1]
-            stays = on * up + back * down + (1 - on - back) * moved
-            drops = np.minimum(hazards.no_decision * CLEAN_UP_BY_STEP[step], 0.6)[:, None, :, :, None]
-            wins = np.minimum(hazards.win * WIN_BY_STEP[step] * node, MAX_WIN)
-            value = loss * (1 - drops) * (wins * at_win + (1 - wins) * stays)
-            total[step] += value
-    return total / len(nodes)
+    value = np.zeros((len(nodes), *hazards.win.shape))
+    for step in range(STEPS - 1, -1, -1):
+        ahead = value[:, :, :, ages]
+        moved = np.empty_like(ahead)
+        moved[..., 1] = (1 - PUSH[step]) * ahead[..., 1] + PUSH[step] * ahead[..., 0]
+        moved[..., 0] = (1 - PULL_IN) * ahead[..., 0] + PULL_IN * ahead[..., 1]
+        up, down = np.zeros_like(moved), np.zeros_like(moved)
+        up[..., :-1, :] = moved[..., 1:, :]
+        up[..., ADVANCE_TO_PROPOSAL, :] *= at_proposal
+        down[..., 1:, :] = moved[..., :-1, :]
+        stays = on * up + back * down + rest * moved
+        drops = np.minimum(hazards.no_decision * CLEAN_UP_BY_STEP[step], 0.6)[:, None, :, :, None]
+        wins = np.minimum(hazards.win * (WIN_BY_STEP[step] * nodes), MAX_WIN)
+        value = loss * (1 - drops) * (wins * at_win + (1 - wins) * stays)
+        total[step] = np.tensordot(SHOCK_WEIGHTS, value, axes=1)
+    return total
 
 
 def expected_of_new(value: Floats, amount: Floats) -> Floats:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import polars as pl
 
@@ -23,6 +25,7 @@ from pipelines.simulate.scenario import (
 from pipelines.simulate.world import World
 
 ROLES = {REPS: "Sales Rep", MANAGERS: "Sales Manager", EXECUTIVES: "Sales Executive"}
+SLOTS_AT_ONCE = 1_000
 PEOPLE_COLUMNS = {
     "person_id": pl.String,
     "name": pl.String,
@@ -102,30 +105,39 @@ def _typed(amount: Floats) -> Floats:
     return np.asarray(np.round(amount / step) * step)
 
 
-def submissions(world: World, calls: Calls, rng: np.random.Generator) -> pl.DataFrame:
-    """One row per call a person of one layer made, in the person's currency, on the week's first day or its eve."""
+def submissions(world: World, calls: Calls, rng: np.random.Generator) -> Iterator[pl.DataFrame]:
+    """One row per call a person of one layer made, in the person's currency, on the week's first day or its eve.
+
+    Yields them by groups of slots, so that a large company's calls are never in memory as text at once.
+    """
+    for first in range(0, len(calls.person), SLOTS_AT_ONCE):
+        yield _submitted(world, calls, slice(first, first + SLOTS_AT_ONCE), rng)
+
+
+def _submitted(world: World, calls: Calls, group: slice, rng: np.random.Generator) -> pl.DataFrame:
     calendar, company = world.calendar, world.company
-    slot, quarter, step = np.nonzero(calls.made)
+    slot, quarter, step = np.nonzero(calls.made[group])
+    slot += group.start
     start = calendar.quarter_start[quarter]
     eve = (step > 0) & (rng.random(len(slot)) < 0.25)
     hour = {REPS: 15, MANAGERS: 18, EXECUTIVES: 20}[calls.layer]
     second = (start + 7 * step - eve) * DAY_SECONDS + rng.integers(hour * 3600, (hour + 3) * 3600, len(slot))
     chosen = (quarter >= calendar.first) & (second <= EXTRACTED_SECONDS)
     slot, quarter, step, start, second = (values[chosen] for values in (slot, quarter, step, start, second))
-    person = calls.person[slot, quarter]
+    person = ids("005", calls.person[slot, quarter] + 1)
     currency = _slot_currency(world, calls)[slot]
     rate = company.fx[quarter, currency]
     return pl.concat(
         pl.DataFrame(
             {
-                "forecaster_id": ids("005", person + 1),
+                "forecaster_id": person,
                 "layer": pl.repeat(calls.layer, len(slot), dtype=pl.String, eager=True),
                 "period_start_on": days(start),
                 "category": pl.repeat(category, len(slot), dtype=pl.String, eager=True),
                 "submitted_at": instants(second),
                 "amount": _typed(calls.amount[slot, quarter, step, index] / rate),
                 "currency": text_of(CURRENCIES, currency),
-                "submitted_by": ids("005", person + 1),
+                "submitted_by": person,
                 "note": pl.repeat(None, len(slot), dtype=pl.String, eager=True),
             }
         )

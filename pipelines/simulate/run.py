@@ -48,27 +48,27 @@ class SimulationSummary:
 def simulate(
     out: Path,
     *,
-    reps: int = 40,
-    quarters: int = 13,
-    seed: int = 1,
+    reps: int = Scenario.reps,
+    quarters: int = Scenario.quarters,
+    seed: int = Scenario.seed,
     layout: str = "canonical",
-    lean_spread: float = 0.20,
+    lean_spread: float = Scenario.lean_spread,
     common_lean: float | None = None,
     identical: bool = False,
-    shock_sd: float = 0.15,
-    drift: float = 0.35,
+    shock_sd: float = Scenario.shock_sd,
+    drift: float = Scenario.drift,
     progress: Progress | None = None,
 ) -> SimulationSummary:
     """Write a simulated company as export files into ``out``, the planted truth into ``out/truth``.
 
-    quarters counts the open one: 13 = 12 closed and 1 open. layout: ``canonical`` or ``salesforce``. The rest are
-    ``Scenario``'s; common_lean left out means 0.06, or none where all reps are identical. The same arguments give the
-    same bytes.
+    quarters: closed ones; an open one follows. layout: ``canonical`` or ``salesforce``. The rest are ``Scenario``'s;
+    common_lean left out means the usual 6 %, or none where all reps are identical. The same arguments give the same
+    bytes. Raises TrustError for a company that cannot be, FileError where ``out`` cannot be written.
     """
     if layout not in LAYOUTS:
         raise TrustError(f"There is no layout {layout!r}.", f"Use one of {', '.join(LAYOUTS)}.")
     if common_lean is None:
-        common_lean = 0.0 if identical else 0.06
+        common_lean = 0.0 if identical else Scenario.common_lean
     scenario = Scenario(reps, quarters, seed, lean_spread, common_lean, identical, shock_sd, drift)
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -104,18 +104,21 @@ def _write(out: Path, scenario: Scenario, layout: str, progress: Progress) -> Si
             for table in GROWING:
                 sinks[table].write(shape[table](tables[table]))
             if report is not None:
-                report.write(salesforce.report(tables["opportunities"], names))
+                report.write(salesforce.report(tables["opportunities"].filter(pl.col("is_deleted") == "false"), names))
             progress.advance(sum(len(frame) for frame in tables.values()))
         progress.stage("Making calls")
         layers = world.calls()
         rng = stream(scenario, "extras")
-        calls = pl.concat(office.submissions(world, layer, rng) for layer in layers)
+        for layer in layers:
+            for calls in office.submissions(world, layer, rng):
+                text = files.dirty_submissions(files.as_text(calls), dirt)
+                sinks["forecast_submissions"].write(shape["forecast_submissions"](text))
+                progress.advance(len(text))
         whole = {
             "people": staff,
             "quotas": files.as_text(office.quotas(world)),
             "fx_rates": files.as_text(fx),
             "stages": files.as_text(office.stages()),
-            "forecast_submissions": files.dirty_submissions(files.as_text(calls), dirt),
         }
         for table, text in whole.items():
             sinks[table].write(shape[table](text))

@@ -40,7 +40,7 @@ class Scenario:
     """One company to simulate.
 
     reps: seats that carry a quota. Managers and executives follow from it (one per 6.7 and one per 3).
-    quarters: quarters in the exports, the open one included: 13 = 12 closed and 1 open.
+    quarters: closed quarters in the exports; an open one always follows, half-way through.
     lean_spread: standard deviation of ln(landing rate) between reps; their distribution is two-humped and skewed.
     common_lean: by how much everybody's calls run high on top of it: 0.15 = a landing rate of 1/1.15 in the middle.
     identical: all reps alike, without a lean of their own; managers and executives pass the sum on as it is.
@@ -49,7 +49,7 @@ class Scenario:
     """
 
     reps: int = 40
-    quarters: int = 13
+    quarters: int = 12
     seed: int = 1
     lean_spread: float = 0.20
     common_lean: float = 0.06
@@ -60,7 +60,7 @@ class Scenario:
     def __post_init__(self) -> None:
         for name, value, low, high in (
             ("reps", self.reps, 1, 100_000),
-            ("quarters", self.quarters, 2, 80),
+            ("quarters", self.quarters, 1, 80),
             ("seed", self.seed, 0, 2**63 - 1),
             ("lean_spread", self.lean_spread, 0.0, 1.0),
             ("common_lean", self.common_lean, -0.8, 4.0),
@@ -121,7 +121,7 @@ class Calendar:
 
 def calendar_of(scenario: Scenario) -> Calendar:
     """Calendar quarters that end with the open one; more of them move the start back, never the end."""
-    total = scenario.quarters + WARM_UP_QUARTERS
+    total = scenario.quarters + 1 + WARM_UP_QUARTERS
     last_month = OPEN_QUARTER.year * 12 + OPEN_QUARTER.month - 1
     months = [last_month - 3 * back for back in range(total - 1, -2, -1)]
     starts = [(date(month // 12, month % 12 + 1, 1) - EPOCH).days for month in months]

@@ -11,10 +11,10 @@ import polars as pl
 from pipelines.simulate.calls import CATEGORIES, Calls, all_calls
 from pipelines.simulate.company import Company, company_of
 from pipelines.simulate.deals import Chunk, Floor
-from pipelines.simulate.hazards import BURST_CHANCE, Hazards, hazards_of
+from pipelines.simulate.hazards import BURST_CHANCE, Hazards, expected_landing, hazards_of
 from pipelines.simulate.scenario import STEPS, Calendar, Flags, Floats, Scenario, calendar_of
 
-CHUNK_SEATS = 400
+CHUNK_SEATS = 200
 """Seats simulated together: the memory in use follows this, not the size of the company."""
 
 STREAMS = ("people", "hazards", "bursts", "deals", "records", "calls", "dirt", "extras")
@@ -39,10 +39,13 @@ class World:
 
     def chunks(self) -> Iterator[tuple[int, Chunk]]:
         """Run every group of seats in turn."""
+        values = [expected_landing(self.hazards, quarter) for quarter in range(self.calendar.quarter_count)]
         for part, first in enumerate(range(0, self.scenario.reps, CHUNK_SEATS)):
             seats = np.arange(first, min(first + CHUNK_SEATS, self.scenario.reps))
             rng = stream(self.scenario, "deals", part)
-            chunk = Floor(self.company, self.calendar, self.hazards, bursts=self.bursts, seats=seats, rng=rng).run()
+            chunk = Floor(
+                self.company, self.calendar, self.hazards, values=values, bursts=self.bursts, seats=seats, rng=rng
+            ).run()
             self.actual[seats], self.expected[seats] = chunk.actual, chunk.expected
             yield part, chunk
 
