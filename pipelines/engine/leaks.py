@@ -123,7 +123,12 @@ def _scores(values: pl.Series, won: NDArray[np.bool_]) -> Iterable[tuple[NDArray
     number = known.to_physical().cast(pl.Float64).to_numpy()
     yield number, outcome, "order"
     edges = np.unique(np.quantile(number, np.linspace(0, 1, DECILES + 1)[1:-1]))
-    level = pl.Series(np.searchsorted(edges, number, side="right"))
+    decile = np.searchsorted(edges, number, side="right").astype(float)
+    # A number that many deals share (a flag, a default) is a word in disguise and gets a level of its own.
+    frame = pl.DataFrame({"number": number, "decile": decile}).with_columns(pl.len().over("number").alias("count"))
+    shared = pl.col("count") >= MIN_WORD_COUNT
+    parts = pl.struct(pl.when(shared).then(pl.col("number")), pl.when(~shared).then(pl.col("decile")))
+    level = frame.select(parts.alias("level"))["level"]
     yield _rate_of_level(level, outcome), outcome, "level"
 
 
