@@ -263,7 +263,8 @@ def _forecasters(ref: EditionRef, filters: Filters) -> ForecastersAnswer:
         kind="direction",
         word=_word(),
         own_error_rate=pl.col("own_variance").sqrt(),
-        sure_rate=1 - pl.col("wrong_sign_rate"),
+        # A share shown in whole percent is cut, never rounded up to certainty.
+        sure_rate=((1 - pl.col("wrong_sign_rate")) * 100).floor().clip(0, 99) / 100,
     )
     if filters.scope != COMPANY_SCOPE:
         members = shelf.table(ref, "scope_members").filter(pl.col("scope") == filters.scope)["person_id"].unique()

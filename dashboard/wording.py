@@ -181,7 +181,7 @@ def reason(code: str, frame: Frame, grounds: Grounds) -> str:
         "few_periods": f"{total} closed with calls at this week, {frame.min_periods} are needed",
         "lean_uncertain": f"on average, calls at this week {lean}; {total} cannot say it closer",
         "scattered": f"only {fair}",
-        "worse_than_naive": f"{_naive(frame)} would have been closer than the calls",
+        "worse_than_naive": f"{_naive(frame)} would have been closer",
         "no_better_than_naive": f"the calls came no closer than {_naive(frame)} would have",
         "skill_unknown": f"too few past {frame.noun}s to hold the calls against a naive forecast",
         "missing_calls": f"{grounds.missing_count} of {usual} who usually call by now have not",
@@ -292,14 +292,14 @@ def trust_cards(
         else f"{n}; {frame.min_periods} needed"
     )
     naive = (
-        f"{theme.percent(summary.naive_wape_rate, 1)} naive · {frame.periods(summary.compared_count)}"
+        f"naive {theme.percent(summary.naive_wape_rate, 1)} · {frame.periods(summary.compared_count)}"
         if summary.naive_wape_rate is not None
         else f"nothing to compare with · {n}"
     )
     ticks = "".join("·" if flag is None else "●" if flag else "◇" for flag in fair)
     return [
         Card(
-            "Lands, of each call",
+            "Calls land at",
             theme.percent(expected.estimate),
             average,
             "What landed ÷ what was called, over closed periods at this week. The interval is of the average; single "
@@ -460,6 +460,37 @@ def shown_of(shown: int, total: int, *, ranked: bool, departed: int) -> str:
     return " ".join(parts)
 
 
+def sure(wrong_sign_rate: float) -> str:
+    """How surely a direction is known, never rounded up to certainty: ``97 %``, ``more than 99 %``."""
+    rate = 1 - wrong_sign_rate
+    return f"more than {theme.percent(0.99)}" if rate > 0.99 else theme.percent(rate)
+
+
+def forecaster_word(
+    frame: Frame,
+    *,
+    direction: str,
+    status: str,
+    lower: float | None,
+    upper: float | None,
+    wrong_sign_rate: float | None,
+    min_periods_label: int,
+) -> str:
+    """The one thing that is said of a forecaster, or why nothing is."""
+    if status == "no_call":
+        return f"No call yet that a closed {frame.noun} could be held against."
+    if status == "not_enough_history":
+        return f"Not enough history for a word: {min_periods_label} closed {frame.noun}s and ten deals are needed."
+    if direction in ("runs_high", "runs_low") and lower is not None and upper is not None:
+        certain = "" if wrong_sign_rate is None else f": {sure(wrong_sign_rate)} sure of the direction"
+        return f"Calls {lean_range(lower, upper)}{certain}."
+    if direction == "fair":
+        return f"Calls are fair: within {theme.percent(frame.fair_zone)} of what lands."
+    if status == "nothing_landed":
+        return "Nothing called has landed yet; that alone is not enough evidence of a lean."
+    return "Not enough evidence of a lean either way."
+
+
 def forecaster_sentence(
     name: str,
     frame: Frame,
@@ -469,40 +500,17 @@ def forecaster_sentence(
     upper: float | None,
     level: float | None,
     period_count: int,
-    direction: str,
-    wrong_sign_rate: float | None,
-    status: str,
-    min_periods_label: int,
 ) -> str:
-    """``For every $1.00 Ann calls, $0.82 lands (4 times in 5 between $0.71 and $0.94; 7 quarters). ...``"""
+    """``For every $1.00 Ann calls, $0.82 lands (4 times in 5 between $0.71 and $0.94; 7 quarters).``"""
     n = frame.periods(period_count)
-    if status == "no_call":
-        return f"{name} has made no call that a closed {frame.noun} could be held against."
     if estimate is None or lower is None or upper is None or level is None:
-        return f"{name}: {n} with a call is too little to say what lands of it."
+        return f"{n.capitalize()} with a call and a landing: too little to say what lands of each call."
     one = f"{theme.currency_prefix(frame.currency)}1.00"
     ends = f"{theme.unit(lower, frame.currency)} and {theme.unit(upper, frame.currency)}"
-    lead = (
+    return (
         f"For every {one} {name} calls, {bold(theme.unit(estimate, frame.currency))} lands "
         f"({how_often(level)} between {bold(ends)}; {n})."
     )
-    if status == "not_enough_history":
-        return f"{lead} Not enough history for a word on it: {min_periods_label} {frame.noun}s are needed."
-    if status == "nothing_landed":
-        return f"{lead} Nothing called has landed yet, so the range leans on the peers."
-    sure = "" if wrong_sign_rate is None else f": {theme.percent(1 - wrong_sign_rate)} sure of the direction"
-    words = {
-        "runs_high": f"Calls {lean_range(lower, upper)}{sure}.",
-        "runs_low": f"Calls {lean_range(lower, upper)}{sure}.",
-        "fair": f"Calls are fair: within {theme.percent(frame.fair_zone)} of what lands.",
-    }
-    return f"{lead} {words.get(direction, 'Not enough evidence of a lean either way.')}"
-
-
-def trust_title(frame: Frame, category: str) -> str:
-    if frame.period_label is None:
-        return f"Can the {CATEGORIES[category]} call be believed?"
-    return f"Can the {frame.period_label} {CATEGORIES[category]} call be believed?"
 
 
 def context_line(
@@ -516,10 +524,11 @@ def context_line(
     quota: Decimal | None,
 ) -> str:
     """Period, horizon, as-of, whose calls, currency: what every tile below it is of."""
-    parts = [f"{frame.period_label}, week {frame.week}" if frame.period_label else f"week {frame.week}"]
+    of = f"{frame.period_label} {CATEGORIES[category]} call" if frame.period_label else f"{CATEGORIES[category]} call"
+    parts = [f"{of.capitalize() if not frame.period_label else of}, week {frame.week}"]
     if days_left is not None:
         parts.append(f"{theme.plural(days_left, 'day')} to go" if days_left else "the last day")
-    parts += [f"as of {as_of}", f"{LAYERS[layer][1]}' {CATEGORIES[category]} calls, {scope_name}"]
+    parts += [f"{LAYERS[layer][1]}, {scope_name}", f"as of {as_of}"]
     if frame.currency != theme.NO_CURRENCY:
         parts.append(f"in {frame.currency}")
     if quota is not None:
@@ -530,7 +539,8 @@ def context_line(
 def lock_line(frame: Frame, layer: str, category: str, scope_name: str, as_of: str) -> str:
     """What the Forecasters pages are of: closed periods, at the lock week."""
     parts = [
-        f"{LAYERS[layer][1]}' {CATEGORIES[category]} calls at week {frame.week} of closed {frame.noun}s, {scope_name}",
+        f"{LAYERS[layer][1].capitalize()}' {CATEGORIES[category]} calls at week {frame.week} of closed {frame.noun}s, "
+        f"{scope_name}",
         f"as of {as_of}",
     ]
     if frame.currency != theme.NO_CURRENCY:
@@ -548,20 +558,26 @@ def record_caption(frame: Frame, *, shown: int, total: int) -> str:
     )
 
 
-def record_rows(rows: Iterable[Mapping[str, Any]], currency: str) -> list[list[str]]:
-    """Cells of the record's table, in the order of its columns."""
-    return [
-        [
-            str(row["label"]),
-            theme.money_full(row["call_amount"], currency, cents=False),
-            theme.money_full(row["landed_amount"], currency, cents=False),
-            theme.money_full(row["error_amount"], currency, cents=False, signed=True),
-            theme.percent(row["landing_rate"], 1),
-            theme.count(row["caller_count"]) + (f" ({row['missing_count']} missing)" if row["missing_count"] else ""),
-            lean_point(row["landing_rate"]),
-        ]
-        for row in rows
-    ]
+RECORD_COLUMNS = ("Called", "Landed", "Call − landed", "Lands at", "The call ran", "Callers")
+
+
+def record_rows(rows: Iterable[Mapping[str, Any]], currency: str, *, callers: bool) -> list[list[str]]:
+    """Cells of the record's table: the period, then ``RECORD_COLUMNS`` (without callers for one forecaster)."""
+    cells = []
+    for row in rows:
+        missing = f" ({theme.count(row['missing_count'])} missing)" if row["missing_count"] else ""
+        cells.append(
+            [
+                str(row["label"]),
+                theme.money_full(row["call_amount"], currency),
+                theme.money_full(row["landed_amount"], currency),
+                theme.money_full(row["error_amount"], currency, signed=True),
+                theme.percent(row["landing_rate"], 1),
+                lean_point(row["landing_rate"]),
+                *([theme.count(row["caller_count"]) + missing] if callers else []),
+            ]
+        )
+    return cells
 
 
 def without_calls(has_deals: bool) -> list[str]:
@@ -603,16 +619,19 @@ def caterpillar_caption(level: float, *, has_common: bool, fair_zone: float) -> 
     )
 
 
-def funnel_title(outside: int, total: int) -> str:
+def funnel_title(outside: int, total: int, level: float) -> str:
+    """How many own records lie outside the funnel, beside how many chance alone would put there."""
     if total == 0:
         return "No own record to draw yet"
+    chance = theme.count(round((1 - level) * total))
     if outside == 0:
         return "Every own record lies where chance alone could put it"
-    return f"{outside} of {total} own records lie beyond what chance does"
+    lie = "lies" if outside == 1 else "lie"
+    return f"{theme.count(outside)} of {theme.count(total)} own records {lie} outside; chance alone puts {chance} there"
 
 
 def funnel_caption(level: float) -> str:
-    return f"Raw landing rate of each own record. Between the curves, {how_often(level)}, lie those who do not differ at all."
+    return f"Raw landing rate of each own record. Between the curves, {how_often(level)}, lie those who do not differ."
 
 
 def too_young(min_periods: int, noun: str) -> str:

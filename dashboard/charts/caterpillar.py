@@ -32,11 +32,13 @@ def caterpillar(
     colours = theme.palette(dark)
     fig = go.Figure()
     count = rows.height
-    fig.add_vrect(x0=fair_bounds[0], x1=fair_bounds[1], fillcolor=colours.grid, opacity=0.55, line_width=0)
-    fig.add_vline(x=1.0, line={"color": colours.muted, "width": 1})
+    fig.add_vrect(
+        x0=fair_bounds[0], x1=fair_bounds[1], fillcolor=colours.grid, opacity=0.55, line_width=0, layer="below"
+    )
+    fig.add_vline(x=1.0, line={"color": colours.muted, "width": 1}, layer="below")
     if common is not None:
         fig.add_vrect(x0=common[1], x1=common[2], fillcolor=colours.band, line_width=0, layer="below")
-        fig.add_vline(x=common[0], line={"color": colours.accent, "width": 2, "dash": "dot"})
+        fig.add_vline(x=common[0], line={"color": colours.accent, "width": 2, "dash": "dot"}, layer="below")
     placed = rows.with_row_index("place").with_columns(place=count - 1 - pl.col("place").cast(pl.Int64))
     trace = go.Scattergl if count > MANY_POINTS else go.Scatter
     for kind, mark in marks(dark).items():
@@ -69,7 +71,7 @@ def caterpillar(
                 name=words[kind],
             )
         )
-    theme.figure_layout(fig, dark, height=ROW_HEIGHT * max(count, 2) + 86)
+    theme.figure_layout(fig, dark, height=ROW_HEIGHT * max(count, 2) + 92)
     values, texts = rate_ticks(currency)
     names = [_fitted(name) for name in rows["name"]]
     fig.update_yaxes(
@@ -78,14 +80,14 @@ def caterpillar(
     fig.update_xaxes(
         type="log", tickvals=values, ticktext=texts, showgrid=True, zeroline=False, side="top", range=_reach(rows)
     )
-    fig.update_layout(margin={"t": 44, "l": 4, "r": 8, "b": 8})
+    fig.update_layout(margin={"t": 52, "l": 4, "r": 8, "b": 8})
     ends = (("← runs high", 0.0, "left", colours.high), ("runs low →", 1.0, "right", colours.low))
     for text, x, anchor, colour in ends:
         fig.add_annotation(
             text=text,
             x=x,
             y=1,
-            yshift=40,
+            yshift=46,
             xref="paper",
             yref="paper",
             xanchor=anchor,

@@ -43,7 +43,7 @@ def money_ticks(top: Decimal, currency: str) -> tuple[list[float], list[str]]:
     highest = float(top)
     if highest <= 0:
         return [0.0], [theme.money(0, currency)]
-    rough = highest / 3
+    rough = highest / 4
     scale = 10 ** math.floor(math.log10(rough))
     step = next(nice * scale for nice in (1, 2, 2.5, 5, 10) if nice * scale >= rough)
     values = [step * number for number in range(math.floor(highest / step + 1e-9) + 1)]

@@ -35,7 +35,7 @@ def track_record(
     currency: str,
     fair_bounds: tuple[float, float],
     dark: bool,
-    height: int = 350,
+    height: int = 320,
 ) -> go.Figure:
     """Upper panel: call as outline, landed as solid bar (IBCS). Lower: by how much the call exceeded what landed.
 
@@ -68,6 +68,7 @@ def track_record(
     fig.update_yaxes(showgrid=False, tickvals=[0], ticktext=["0 %"], zeroline=True, row=2, col=1)
     fig.update_xaxes(range=[-0.6, len(labels) - 0.4], tickangle=0, zeroline=False)
     fig.update_xaxes(tickvals=list(range(len(labels))), ticktext=_two_lines(labels), row=2, col=1)
+    fig.update_yaxes(showline=False)
     fig.update_layout(barmode="overlay", bargap=0, margin={"t": 8, "r": 4, "l": 4, "b": 4})
     return fig
 
@@ -80,13 +81,13 @@ def _amounts(open_period: OpenPeriod | None) -> list[Decimal]:
 
 
 def _two_lines(labels: Sequence[str]) -> list[str]:
-    """``Q3`` over ``2026``; the year only where it begins, so that labels fit a narrow screen."""
-    texts, last = [], ""
-    for label in labels:
-        first, _, rest = label.partition(" ")
-        texts.append(f"{first}<br>{rest}" if rest != last else first)
-        last = rest
-    return texts
+    """``Q3`` over ``2026``; the year only where it begins, and never beside another, so that labels fit a phone."""
+    parts = [label.partition(" ") for label in labels]
+    years = [rest for _, _, rest in parts]
+    begins = [place == 0 or years[place - 1] != year for place, year in enumerate(years)]
+    if len(begins) > 1 and begins[1]:
+        begins[0] = False
+    return [f"{first}<br>{rest}" if begun else first for (first, _, rest), begun in zip(parts, begins, strict=True)]
 
 
 def _add_open(fig: go.Figure, shown: OpenPeriod, *, at: int, currency: str, colours: theme.Palette) -> None:

@@ -41,25 +41,26 @@ def page(filters: Filters) -> None:
 
 def _who(answer: ForecasterAnswer) -> None:
     context, bias_row = answer.context, answer.bias or {}
+    interval = {name: bias_row.get(name) for name in ("lower", "upper")}
     st.title(theme.escape(answer.name), anchor=False)
-    st.header(
-        wording.markdown(
-            wording.forecaster_sentence(
-                answer.name,
-                context.frame,
-                estimate=bias_row.get("estimate"),
-                lower=bias_row.get("lower"),
-                upper=bias_row.get("upper"),
-                level=bias_row.get("level"),
-                period_count=bias_row.get("period_count", 0),
-                direction=bias_row.get("direction", "not_enough_evidence"),
-                wrong_sign_rate=bias_row.get("wrong_sign_rate"),
-                status=bias_row.get("status", "no_call"),
-                min_periods_label=context.policy.min_periods_label,
-            )
-        ),
-        anchor=False,
+    word = wording.forecaster_word(
+        context.frame,
+        direction=bias_row.get("direction", "not_enough_evidence"),
+        status=bias_row.get("status", "no_call"),
+        wrong_sign_rate=bias_row.get("wrong_sign_rate"),
+        min_periods_label=context.policy.min_periods_label,
+        **interval,
     )
+    st.header(wording.markdown(word), anchor=False)
+    sentence = wording.forecaster_sentence(
+        answer.name,
+        context.frame,
+        estimate=bias_row.get("estimate"),
+        level=bias_row.get("level"),
+        period_count=bias_row.get("period_count", 0),
+        **interval,
+    )
+    parts.said(sentence)
     parts.said(
         wording.forecaster_facts(
             answer.name,
@@ -123,18 +124,7 @@ def _horizons(answer: ForecasterAnswer) -> None:
 
 def _table(answer: ForecasterAnswer) -> None:
     noun = answer.context.noun
-    st.subheader(f"Every {noun} at week {answer.context.week}", anchor=False)
-    st.html(
-        tables.table(
-            (
-                Column(noun.capitalize()),
-                *(
-                    Column(name, is_number=True)
-                    for name in ("Called", "Landed", "Call − landed", "Lands at", "Callers")
-                ),
-                Column("Call against landing"),
-            ),
-            wording.record_rows(answer.record.reverse().iter_rows(named=True), answer.context.currency),
-            caption=f"Called and landed per {noun}",
-        )
-    )
+    columns = (Column(noun.capitalize()), *(Column(name, is_number=True) for name in wording.RECORD_COLUMNS[:-1]))
+    rows = wording.record_rows(answer.record.reverse().iter_rows(named=True), answer.context.currency, callers=False)
+    with st.expander(f"Every {noun} at week {answer.context.week}, to the cent"):
+        st.html(tables.table(columns, rows, caption=f"Called and landed per {noun}"))

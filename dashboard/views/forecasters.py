@@ -88,7 +88,7 @@ def _caterpillar(answer: ForecastersAnswer) -> None:
 
 def _funnel(answer: ForecastersAnswer) -> None:
     context = answer.context
-    title = wording.funnel_title(answer.outside_count, answer.record_count)
+    title = wording.funnel_title(answer.outside_count, answer.record_count, context.policy.level)
     if answer.record_count:
         parts.finding(
             title,
@@ -117,7 +117,7 @@ def _table(answer: ForecastersAnswer) -> None:
         "lower": "from",
         "upper": "to",
         "landing_rate": "Raw rate",
-        "sure_rate": "Sure of direction",
+        "sure_rate": "Sure of direction, at least",
         "own_weight_rate": "Own record's weight",
     }
     unit = "" if context.currency == theme.NO_CURRENCY else f", {context.currency}"
@@ -138,8 +138,8 @@ def _table(answer: ForecastersAnswer) -> None:
             "word": TextColumn("Calls"),
             "period_count": NumberColumn(f"{context.noun.capitalize()}s"),
             **{name: NumberColumn(label, format="percent") for name, label in rates.items()},
-            "forecast_amount": NumberColumn(f"Called{unit}", format="localized"),
-            "actual_amount": NumberColumn(f"Landed{unit}", format="localized"),
+            "forecast_amount": NumberColumn(f"Called{unit}", format="accounting"),
+            "actual_amount": NumberColumn(f"Landed{unit}", format="accounting"),
         },
         hide_index=True,
         key="everybody",

@@ -34,33 +34,28 @@ def page(filters: Filters) -> None:
 
 def _verdict(answer: TrustAnswer) -> None:
     context, frame = answer.context, answer.context.frame
-    st.title(theme.escape(wording.trust_title(frame, context.category)), anchor=False)
+    line = wording.context_line(
+        frame,
+        layer=context.layer,
+        category=context.category,
+        scope_name=context.scope_name,
+        days_left=context.days_left,
+        as_of=theme.instant(context.as_of_at),
+        quota=answer.quota_amount,
+    )
+    st.caption(theme.escape(line))
     word, icon = wording.VERDICTS[answer.verdict.state]
     reason = wording.markdown(wording.verdict_reason(answer.verdict, frame, answer.grounds))
-    st.header(f":{COLOURS[answer.verdict.state]}[{icon} {word}]: {reason}", anchor=False)
+    st.title(f":{COLOURS[answer.verdict.state]}[{icon} {word}]: {reason}", anchor=False)
     if answer.has_calls:
-        parts.said(
-            wording.expected_sentence(
-                answer.expected,
-                frame,
-                summary=answer.summary,
-                lowest_amount=answer.lowest_amount,
-                highest_amount=answer.highest_amount,
-            )
+        sentence = wording.expected_sentence(
+            answer.expected,
+            frame,
+            summary=answer.summary,
+            lowest_amount=answer.lowest_amount,
+            highest_amount=answer.highest_amount,
         )
-    st.caption(
-        theme.escape(
-            wording.context_line(
-                frame,
-                layer=context.layer,
-                category=context.category,
-                scope_name=context.scope_name,
-                days_left=context.days_left,
-                as_of=theme.instant(context.as_of_at),
-                quota=answer.quota_amount,
-            )
-        )
-    )
+        parts.said(sentence)
 
 
 def _cards(answer: TrustAnswer) -> None:
@@ -72,15 +67,9 @@ def _cards(answer: TrustAnswer) -> None:
         fair=answer.record["is_fair"].to_list(),
     )
     for column, card in zip(st.columns(4), cards, strict=True):
-        column.metric(
-            card.label,
-            card.value,
-            delta=card.note,
-            delta_color="off",
-            delta_arrow="off",
-            help=theme.escape(card.explanation),
-            border=True,
-        )
+        with column.container(border=True, height="stretch", gap=None):
+            st.metric(card.label, card.value, help=theme.escape(card.explanation))
+            st.caption(theme.escape(card.note))
 
 
 def _record(answer: TrustAnswer) -> None:
@@ -127,21 +116,10 @@ def _table(answer: TrustAnswer) -> None:
     if answer.record.is_empty():
         return
     frame = answer.context.frame
-    st.subheader(f"Every {frame.noun} at week {frame.week}", anchor=False)
-    st.html(
-        tables.table(
-            (
-                Column(frame.noun.capitalize()),
-                *(
-                    Column(name, is_number=True)
-                    for name in ("Called", "Landed", "Call − landed", "Lands at", "Callers")
-                ),
-                Column("Call against landing"),
-            ),
-            wording.record_rows(answer.record.reverse().iter_rows(named=True), answer.context.currency),
-            caption=f"Called and landed per {frame.noun}",
-        )
-    )
+    columns = (Column(frame.noun.capitalize()), *(Column(name, is_number=True) for name in wording.RECORD_COLUMNS))
+    rows = wording.record_rows(answer.record.reverse().iter_rows(named=True), answer.context.currency, callers=True)
+    with st.expander(f"Every {frame.noun} at week {frame.week}, to the cent"):
+        st.html(tables.table(columns, rows, caption=f"Called and landed per {frame.noun}"))
 
 
 def _without_calls(answer: TrustAnswer) -> None:

@@ -33,7 +33,10 @@ def funnel_limits(own_errors: pl.Series, *, common: float, level: float, points:
 
 
 def outside_count(rates: pl.DataFrame, *, common: float, level: float) -> tuple[int, int]:
-    """How many own records lie outside the funnel, of how many: ``rates`` has ``landing_rate``, ``own_error_rate``."""
+    """How many own records lie outside the funnel, of how many: ``rates`` has ``landing_rate``, ``own_error_rate``.
+
+    Chance alone puts 1 − ``level`` of them there.
+    """
     z = float(stats.norm.ppf((1 + level) / 2))
     known = rates.drop_nulls(["landing_rate", "own_error_rate"]).filter(pl.col("landing_rate") > 0)
     if common <= 0:
