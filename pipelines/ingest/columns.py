@@ -25,6 +25,13 @@ EARLIEST, LATEST = date(1990, 1, 1), date(2100, 12, 31)
 EARLIEST_HIRE = date(1940, 1, 1)
 LARGEST_AMOUNT = Decimal(10) ** 13
 _PLAIN_NUMBER = r"^-?\d{1,15}(\.\d{1,2})?$"
+_ISO_DAY = "%Y-%m-%d"
+_ISO_NOTATIONS = (
+    (r"^\d{4}-\d{2}-\d{2}$", _ISO_DAY),
+    (r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?Z$", "%Y-%m-%dT%H:%M:%S%.fZ"),
+    (r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?\+0000$", "%Y-%m-%dT%H:%M:%S%.f+0000"),
+    (r"^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}(\.\d+)?$", "%Y-%m-%d %H:%M:%S%.f"),
+)
 _ISO_START = r"^\d{4}-\d{2}-\d{2}($|[T ])"
 
 
@@ -80,16 +87,25 @@ def _each_distinct(text: pl.Series, read: Callable[[str], Value | None], dtype: 
     return text.replace_strict(distinct, answers, default=None, return_dtype=dtype)
 
 
+def _patterns_like(text: pl.Series) -> list[str]:
+    """The plain ISO notations that occur, found in a sample: trying all of them on every cell would cost most."""
+    sample = text.drop_nulls()
+    sample = pl.concat([sample.head(50), sample.tail(50)])
+    return [pattern for shape, pattern in _ISO_NOTATIONS if sample.str.contains(shape).any()]
+
+
 def read_instants(text: pl.Series, notation: DateNotation) -> Cells:
     """Instants in UTC; ``not_a_date`` where the text is none."""
     values = pl.Series(text.name, [None] * text.len(), dtype=INSTANT)
     rest = text
     if notation.pattern is None and notation.zone is None:
-        plain = text.str.replace("T", " ", literal=True).str.strip_suffix("Z").str.strip_suffix("+0000")
-        values = plain.str.to_datetime("%Y-%m-%d %H:%M:%S%.f", time_unit="us", strict=False)
-        days = plain.str.to_date("%Y-%m-%d", strict=False).cast(INSTANT)
-        values = values.zip_with(values.is_not_null(), days)
-        rest = text.set(values.is_not_null(), None)
+        for pattern in _patterns_like(text):
+            if pattern == _ISO_DAY:
+                parsed = rest.str.to_date(pattern, strict=False).cast(INSTANT)
+            else:
+                parsed = rest.str.to_datetime(pattern, time_unit="us", strict=False)
+            values = parsed if values.null_count() == values.len() else values.zip_with(values.is_not_null(), parsed)
+            rest = text.set(values.is_not_null(), None)
     if rest.null_count() < rest.len():
         others = _each_distinct(rest, lambda value: parse_instant(value, notation), INSTANT)
         values = values.zip_with(values.is_not_null(), others)

@@ -271,16 +271,22 @@ def _bytes_of_lines(text: TextFile, count: int) -> int:
     return ends[count - 1]
 
 
-def read_batches(text: TextFile, layout: Layout, keys: tuple[str, ...], name: str) -> Iterator[Batch]:
-    """The body in batches of about ``BLOCK_BYTES``, in order."""
+def read_batches(
+    text: TextFile, layout: Layout, keys: tuple[str, ...], name: str, checked: set[int]
+) -> Iterator[Batch]:
+    """The body in batches of about ``BLOCK_BYTES``, in order.
+
+    ``checked`` remembers the first lines of blocks whose quotes were found well-formed, for the next reading.
+    """
     line = layout.body_line
     with text.path.open("rb") as stream:
         stream.seek(layout.body_offset)
         while block := stream.read(BLOCK_BYTES):
             if not block.endswith(b"\n"):
                 block += read_line(stream, name)
-            frame = _read_fast(block, layout.delimiter, keys)
+            frame = _read_fast(block, layout.delimiter, keys, is_checked=line in checked)
             if frame is not None:
+                checked.add(line)
                 first, line = line, line + frame.height
                 yield Batch(frame.with_columns(pl.int_range(first, line, dtype=pl.Int64).alias(LINE)))
                 continue
@@ -289,7 +295,7 @@ def read_batches(text: TextFile, layout: Layout, keys: tuple[str, ...], name: st
             line += lines.count
 
 
-def _read_fast(block: bytes, delimiter: str, keys: tuple[str, ...]) -> pl.DataFrame | None:
+def _read_fast(block: bytes, delimiter: str, keys: tuple[str, ...], *, is_checked: bool = False) -> pl.DataFrame | None:
     """The block by polars, or None unless every physical line is exactly one well-formed record."""
     lines = block.count(b"\n") + (not block.endswith(b"\n"))
     separators = len(keys) - 1
@@ -297,7 +303,7 @@ def _read_fast(block: bytes, delimiter: str, keys: tuple[str, ...]) -> pl.DataFr
         return None
     has_quotes = b'"' in block
     if has_quotes:
-        if not _every_line_is_a_record(block, delimiter, separators):
+        if not is_checked and not _every_line_is_a_record(block, delimiter, separators):
             return None
     elif block.count(delimiter.encode()) != separators * lines:
         return None

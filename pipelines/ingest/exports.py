@@ -189,7 +189,7 @@ def _open_format(path: Path, name: str, spool: Path, sha256: str, depth: int) ->
         text = as_utf8(path, name, spool)
         layout = find_header(text, name)
         keys = keys_of(layout.header)
-        yield Export(name, sha256, layout.header, keys, partial(read_batches, text, layout, keys, name))
+        yield Export(name, sha256, layout.header, keys, partial(read_batches, text, layout, keys, name, set()))
 
 
 # Zips and workbooks

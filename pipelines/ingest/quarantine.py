@@ -259,14 +259,14 @@ class Sorter:
     def _read_by_field(self, side: str, text: pl.Series, fields: pl.Series) -> Cells:
         result = Cells(pl.repeat(None, text.len(), eager=True, dtype=pl.String).alias(side))
         for column in fields.drop_nulls().unique().sort().to_list():
-            mask = fields == column
+            rows = (fields == column).fill_null(value=False).arg_true()
             rule = self.plan.layout.fields.get(column, ColumnRule())
-            part = self.survey.field_text(column, text.set(~mask, None))
+            part = self.survey.field_text(column, text.gather(rows))
             read = self._read(side, part, kind=column, rule=rule)
-            result.values = result.values.zip_with(~mask, canonical_text(read.values))
+            result.values = result.values.scatter(rows, canonical_text(read.values))
             for name, broken in read.problems.items():
-                before = result.problems.get(name)
-                result.problems[name] = broken if before is None else before | broken
+                before = result.problems.get(name, pl.repeat(False, text.len(), eager=True))
+                result.problems[name] = before.scatter(rows.filter(broken), True)
         return result
 
     def _judge(

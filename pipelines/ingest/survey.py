@@ -180,8 +180,9 @@ def _look_at_batch(frame: pl.DataFrame, plan: Plan, result: Survey, columns: dic
             text = source_text(frame, plan, side, result.lookups).text
             for name in fields.drop_nulls().unique().to_list():
                 if name in columns:
-                    part = result.field_text(name, text.set(~(fields == name), None))
-                    columns[name].look(without_missing(part, mapping), frame[LINE])
+                    rows = (fields == name).fill_null(value=False).arg_true()
+                    part = result.field_text(name, text.gather(rows))
+                    columns[name].look(without_missing(part, mapping), frame[LINE].gather(rows))
 
 
 def _decide(export: Export, plan: Plan, name: str, column: _Column) -> Notation:
