@@ -20,6 +20,7 @@ from pipelines.warehouse.editions import EditionRef
 
 ASSETS = Path(__file__).with_name("assets")
 ABOUT = "Forecast Trust tells a company whether its sales forecast can be believed, and how it knows."
+SIMULATED = ":orange-badge[:material/science: Simulated company: no real person or deal]"
 
 log = logging.getLogger("forecast_trust")
 
@@ -132,20 +133,19 @@ def _page(
 def _ask(workspace: Workspace) -> tuple[EditionRef, Filters]:
     """Draw the header and the shared filters, and return the edition and what is asked of it."""
     offered = shelf.on_offer(workspace)
-    header = st.container(horizontal=True, vertical_alignment="bottom", key="header")
+    header = st.container(horizontal=True, vertical_alignment="center", key="header")
     with header:
         title = st.container(width="stretch", key="whose", gap=None)
         edition_id = filters.choose_edition(offered)
         ref = shelf.edition(workspace, edition_id)
         asked = filters.choose(edition_id, shelf.choices(ref))
     with title:
-        st.markdown(f"**{theme.escape(ref.company_name or 'Forecast Trust')}**")
-        if ref.is_simulated:
-            st.badge("Simulated company, no real person or deal", color="orange", icon=":material/science:")
+        simulated = f" {SIMULATED}" if ref.is_simulated else ""
+        st.markdown(f"**{theme.escape(ref.company_name or 'Forecast Trust')}**{simulated}")
     if edition_id != offered[0][0]:
         st.info(
-            f"This is what was known at {theme.escape(theme.instant(ref.as_of_at))}; "
-            f"the current edition is as of {theme.escape(offered[0][1])}.",
+            f"This is what was known at {theme.escape(theme.instant(ref.as_of_at))}. "
+            f"The current edition: {theme.escape(offered[0][1])}.",
             icon=":material/history:",
         )
     return ref, asked

@@ -108,7 +108,7 @@ def markdown(docstring: str) -> str:
 
 def choices(stated: Mapping[str, str]) -> list[Choice]:
     """Every choice behind the numbers, in the policy's own order; ``stated``: the edition's values by name."""
-    return [Choice(name, stated[name], reason) for name, reason in _reasons().items() if name in stated]
+    return [Choice(name, _value(stated[name]), reason) for name, reason in _reasons().items() if name in stated]
 
 
 def columns(table: InputTable) -> list[ColumnRule]:
@@ -125,6 +125,16 @@ def grain(table: InputTable) -> str:
 
 def input_tables() -> list[InputTable]:
     return list(INPUT_TABLES.values())
+
+
+def _value(stated: str) -> str:
+    """A value of the policy as an edition keeps it (Python's own notation), in words."""
+    value = ast.literal_eval(stated)
+    if value is None:
+        return "off"
+    if isinstance(value, tuple):
+        return ", ".join(" ".join(str(part) for part in entry) for entry in value)
+    return str(value)
 
 
 def _docstring(source: str) -> str:

@@ -76,7 +76,7 @@ def unknown_values(asked: Mapping[str, str], offered: Mapping[str, Sequence[str]
 
 
 def choose_edition(editions: Sequence[tuple[str, str]]) -> str:
-    """The edition to read: the newest, unless the URL or the reader names another; drawn only where there are two."""
+    """The edition to read: the current one, unless the URL or the reader names another; drawn where there are two."""
     labels = [label for _, label in editions]
     _say_unknown({"edition": labels})
     if len(editions) == 1:
@@ -104,7 +104,7 @@ def is_dark() -> bool:
 
 def _pick(key: str, label: str, offered: Sequence[tuple[T, str]]) -> T:
     ids = {text: identity for identity, text in offered}
-    chosen = st.selectbox(label, list(ids), key=key, bind="query-params", width=_WIDTH)
+    chosen = st.selectbox(label, list(ids), key=key, bind="query-params", width=_WIDTH, label_visibility="collapsed")
     return ids[chosen]
 
 

@@ -87,4 +87,5 @@ def _label(edition_id: str) -> str:
     found = _NAME.match(edition_id)
     if found is None:
         return edition_id
-    return theme.instant(datetime.strptime(found[1] + "+0000", "%Y%m%dT%H%M%SZ%z")).removeprefix("end of ")
+    as_of = theme.instant(datetime.strptime(found[1] + "+0000", "%Y%m%dT%H%M%SZ%z"))
+    return f"As of {as_of.removeprefix('end of ')}"

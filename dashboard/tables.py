@@ -37,7 +37,7 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[str | None]], *, ca
     head = "".join(f'<th scope="col"{_class(column)}>{escape(column.heading)}</th>' for column in columns)
     body = "".join(f"<tr>{_cells(columns, row)}</tr>" for row in rows)
     # A table too wide for a phone becomes a list there, one block per row, each value under its heading.
-    layout = "ft-table ft-stacks" if len(columns) > STACKED_FROM else "ft-table"
+    layout = "ft-table ft-stacks" if len(columns) >= STACKED_FROM else "ft-table"
     return (
         f'<div class="{layout}" role="region" tabindex="0" aria-label="{escape(caption)}"><table>'
         f'<caption class="ft-unseen">{escape(caption)}</caption><thead><tr>{head}</tr></thead>'

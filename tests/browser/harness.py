@@ -115,7 +115,7 @@ class Visit:
         page = self.page
         page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]', timeout=DRAW_MS)
         page.wait_for_selector(".stMainBlockContainer", timeout=DRAW_MS)
-        self._until("[...document.querySelectorAll('.js-plotly-plot')].every(plot => plot.querySelector('.main-svg'))")
+        self._until("[...document.querySelectorAll('.stPlotlyChart')].every(chart => chart.querySelector('.main-svg'))")
         self._until("!document.querySelector('[data-testid=stSkeleton], [data-stale=true]')")
 
     def _until(self, condition: str) -> None:

@@ -1,0 +1,178 @@
+"""The real pages in Chromium: they draw, fit, fetch nothing, can be reached, and never show a traceback."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser
+
+from pipelines.settings import Workspace
+from tests.browser import harness
+from tests.browser.harness import Server, Visit, visiting
+from tests.dashboard import editions
+
+PAGES = ("/", "/forecasters", "/forecaster?forecaster={forecaster}", "/data", "/method")
+LOOKS = [(1440, False), (1440, True), (390, False), (390, True)]
+TOLERATED = "404 (Not Found)"
+"""The framework looks for its health address below the page's own path first, and finds it at the second try."""
+
+
+def is_local(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme in {"data", "blob"} or parts.hostname == "127.0.0.1"
+
+
+def look_over(visit: Visit) -> None:
+    """What must hold on every page in every size and colour."""
+    assert not [word for word in harness.ERROR_WORDS if word in visit.text]
+    assert visit.page.locator("[data-testid=stException]").count() == 0
+    assert visit.page.locator("h1").count() == 1
+    assert "Edition " in visit.text
+    assert visit.sideways_overflow() == 0
+    assert [url for url in visit.requests if not is_local(url)] == []
+    assert [line for line in visit.complaints if TOLERATED not in line] == []
+
+
+@pytest.mark.parametrize("look", LOOKS, ids=lambda look: f"{look[0]}-{'dark' if look[1] else 'light'}")
+@pytest.mark.parametrize("path", PAGES)
+def test_every_page_draws_fits_and_fetches_nothing(
+    browser: Browser, server: Server, forecaster: str, path: str, look: tuple[int, bool]
+) -> None:
+    width, dark = look
+    with visiting(browser, server, width=width, dark=dark) as visit:
+        visit.open(path.format(forecaster=forecaster))
+        look_over(visit)
+
+
+def test_a_planted_request_elsewhere_would_be_seen(browser: Browser, server: Server) -> None:
+    with visiting(browser, server) as visit:
+        visit.open("/method")
+        visit.page.evaluate("() => { new Image().src = 'http://198.51.100.1/pixel.png' }")
+        visit.page.wait_for_timeout(200)
+        assert any("198.51.100.1" in line for line in visit.complaints + visit.requests)
+        assert any("Content Security Policy" in line for line in visit.complaints)
+
+
+def test_a_planted_wide_element_would_be_seen(browser: Browser, server: Server) -> None:
+    with visiting(browser, server, width=390) as visit:
+        visit.open("/method")
+        visit.page.evaluate(
+            """() => {
+                const wide = document.createElement('div');
+                wide.style.width = '900px';
+                wide.textContent = 'wide';
+                document.querySelector('.stMainBlockContainer').appendChild(wide);
+            }"""
+        )
+        assert visit.sideways_overflow() > 0
+
+
+def test_the_theme_follows_the_reader(browser: Browser, server: Server) -> None:
+    seen = []
+    for dark in (False, True):
+        with visiting(browser, server, dark=dark) as visit:
+            visit.open("/method")
+            seen.append(visit.page.evaluate("() => getComputedStyle(document.querySelector('.stApp')).backgroundColor"))
+    assert seen == ["rgb(255, 255, 255)", "rgb(20, 23, 27)"]
+
+
+def test_small_text_keeps_its_contrast(browser: Browser, server: Server) -> None:
+    for dark, ink in ((False, "rgb(92, 100, 112)"), (True, "rgb(163, 171, 182)")):
+        with visiting(browser, server, dark=dark) as visit:
+            visit.open("/data")
+            caption = "() => { const c = document.querySelector('[data-testid=stCaptionContainer]'); "
+            assert visit.page.evaluate(caption + "return getComputedStyle(c).color }") == ink
+            assert visit.page.evaluate(caption + "return getComputedStyle(c).opacity }") == "1"
+
+
+def test_the_keyboard_reaches_the_navigation_and_turns_the_page(browser: Browser, server: Server) -> None:
+    with visiting(browser, server) as visit:
+        visit.open("/")
+        for _ in range(12):
+            visit.page.keyboard.press("Tab")
+            if visit.page.evaluate("() => document.activeElement.textContent.trim()") == "Data":
+                break
+        else:
+            pytest.fail("twelve Tabs did not reach the Data page's link")
+        visit.page.keyboard.press("Enter")
+        visit.page.wait_for_url("**/data")
+        visit.settle()
+        look_over(visit)
+
+
+def test_a_filter_goes_into_the_url_and_survives_a_page_switch(browser: Browser, server: Server) -> None:
+    with visiting(browser, server) as visit:
+        page = visit.open("/")
+        page.get_by_role("combobox", name="Whose number").click()
+        option = page.get_by_role("option").nth(1)
+        chosen = option.inner_text()
+        option.click()
+        page.wait_for_url("**scope=**")
+        visit.settle()
+        page.get_by_role("link", name="Forecasters").click()
+        page.wait_for_url("**/forecasters?**scope=**")
+        visit.settle()
+        assert page.get_by_role("combobox", name="Whose number").input_value() == chosen
+        look_over(visit)
+        address = page.url
+    with visiting(browser, server) as visit:
+        visit.open(address.removeprefix(server.url))
+        assert visit.page.get_by_role("combobox", name="Whose number").input_value() == chosen
+
+
+def test_nonsense_in_the_url_is_named(browser: Browser, server: Server) -> None:
+    with visiting(browser, server) as visit:
+        visit.open("/?scope=Nobody+Such")
+        assert "Nobody Such" in visit.text
+        look_over(visit)
+
+
+def test_an_unknown_forecaster_is_said_in_words(browser: Browser, server: Server) -> None:
+    with visiting(browser, server) as visit:
+        visit.open("/forecaster?forecaster=nobody-such")
+        look_over(visit)
+
+
+def test_developer_buttons_are_not_shown(browser: Browser, server: Server) -> None:
+    with visiting(browser, server) as visit:
+        visit.open("/method")
+        assert visit.page.get_by_text("Deploy", exact=True).count() == 0
+
+
+def test_an_edition_that_vanishes_is_two_sentences_and_comes_back(browser: Browser, tmp_path: Path) -> None:
+    workspace = editions.workspace_of(tmp_path, "full")
+    (file,) = workspace.editions.glob("*.duckdb")
+    with harness.serving(workspace.root, tmp_path / "log.txt") as server, visiting(browser, server) as visit:
+        visit.open("/")
+        look_over(visit)
+        aside = file.rename(tmp_path / file.name)
+        visit.page.get_by_role("link", name="Data").click()
+        visit.page.get_by_text("There is no edition").wait_for()
+        assert not [word for word in ("Traceback", "could not be drawn") if word in visit.text]
+        shutil.move(aside, file)
+        visit.open("/")
+        look_over(visit)
+
+
+def test_an_empty_workspace_says_what_to_do_and_shows_the_first_edition(browser: Browser, tmp_path: Path) -> None:
+    root = tmp_path / "workspace"
+    with harness.serving(root, tmp_path / "log.txt") as server, visiting(browser, server) as visit:
+        visit.open("/")
+        assert "forecast-trust demo" in visit.text
+        assert f"Forecast Trust is at {server.url}" in server.output
+        editions.publish(Workspace.at(root), editions.VARIANTS["records"])
+        visit.open("/")
+        look_over(visit)
+
+
+@pytest.mark.parametrize("variant", ["alike", "two_quarters", "no_calls", "records", "stale"])
+def test_every_kind_of_company_fits_a_phone(browser: Browser, tmp_path: Path, variant: str) -> None:
+    workspace = editions.workspace_of(tmp_path, variant)
+    with harness.serving(workspace.root, tmp_path / "log.txt") as server:
+        for path in ("/", "/forecasters", "/data"):
+            with visiting(browser, server, width=390) as visit:
+                visit.open(path)
+                look_over(visit)

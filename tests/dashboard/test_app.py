@@ -1,0 +1,326 @@
+"""The site map, the designed states, and the one boundary where errors become two sentences."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+import socket
+import tomllib
+from pathlib import Path
+
+import pytest
+from starlette.types import Message, Receive, Scope, Send
+from streamlit import config
+from streamlit.testing.v1 import AppTest
+
+from dashboard import app, launch, shelf, theme
+from pipelines.errors import EditionError, TrustError
+from pipelines.settings import Workspace
+from tests.dashboard import editions
+from tests.dashboard.conftest import Open
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def words(at: AppTest) -> str:
+    """Everything a reader sees as text."""
+    kinds = ("title", "header", "subheader", "markdown", "caption", "error", "warning", "info", "code", "text")
+    return "\n".join(str(element.value) for kind in kinds for element in at.get(kind))
+
+
+def copied(workspace: Path, folder: Path) -> Path:
+    return Path(shutil.copytree(workspace, folder / "workspace"))
+
+
+# Designed states
+
+
+def test_an_empty_workspace_says_the_next_command(open_app: Open, tmp_path: Path) -> None:
+    at = open_app(tmp_path / "nothing")
+    assert not at.exception
+    assert at.title[0].value == "No forecast to judge yet"
+    assert any("forecast-trust demo --workspace" in block.value for block in at.code)
+    assert "forecaster_id" in words(at)
+
+
+def test_landed_but_unpublished_says_publish(open_app: Open, tmp_path: Path) -> None:
+    (tmp_path / "landing.duckdb").touch()
+    at = open_app(tmp_path)
+    assert not at.exception
+    assert at.title[0].value == "Files have landed; nothing is published yet"
+    assert any("forecast-trust publish" in block.value for block in at.code)
+
+
+def test_the_current_edition_is_shown_and_named_in_the_footer(open_app: Open, full_workspace: Path) -> None:
+    at = open_app(full_workspace)
+    assert not at.exception
+    assert not at.error
+    footer = at.caption[-1].value
+    edition_id = (full_workspace / "CURRENT").read_text().strip()
+    assert theme.escape(edition_id) in footer
+    assert "simulated data" in footer
+    assert app.SIMULATED in words(at)
+
+
+def test_a_real_company_wears_no_simulated_badge(open_app: Open, tmp_path: Path) -> None:
+    at = open_app(editions.workspace_of(tmp_path, "records").root)
+    assert not at.exception
+    assert app.SIMULATED not in words(at)
+    assert "simulated data" not in at.caption[-1].value
+
+
+@pytest.mark.parametrize("variant", sorted(editions.VARIANTS))
+@pytest.mark.parametrize("page", ["trust", "forecasters", "forecaster", "data", "method"])
+def test_every_page_draws_for_every_company(
+    variant: str, page: str, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = _workspaces(tmp_path_factory, variant)
+    monkeypatch.setenv("FORECAST_TRUST_WORKSPACE", str(root))
+    at = AppTest.from_function(_one_page, kwargs={"name": page}, default_timeout=60)
+    at.query_params["forecaster"] = "r01"
+    at.run()
+    assert not at.exception
+    assert not at.error
+    assert at.title
+
+
+_MADE: dict[str, Path] = {}
+
+
+def _workspaces(factory: pytest.TempPathFactory, variant: str) -> Path:
+    if variant not in _MADE:
+        _MADE[variant] = editions.workspace_of(factory.mktemp(variant), variant).root
+    return _MADE[variant]
+
+
+def _one_page(name: str) -> None:
+    from importlib import import_module
+
+    from dashboard import shelf
+    from dashboard.filters import Filters
+    from pipelines.settings import Workspace
+
+    workspace = Workspace.at()
+    view = import_module(f"dashboard.views.{name}")
+    calls = shelf.choices(shelf.edition(workspace, shelf.current_id(workspace))).calls
+    layer, category = calls[0] if calls else ("rep", "commit")
+    view.page(Filters(shelf.current_id(workspace), layer=layer, category=category))
+
+
+def test_a_damaged_edition_is_two_sentences(open_app: Open, full_workspace: Path, tmp_path: Path) -> None:
+    root = copied(full_workspace, tmp_path)
+    (file,) = (root / "editions").glob("*.duckdb")
+    file.chmod(0o600)
+    file.write_bytes(b"not a database at all" * 500)
+    at = open_app(root)
+    assert not at.exception
+    assert "cannot be read" in at.error[0].value
+    assert "forecast-trust publish" in at.error[0].value
+
+
+def test_a_vanished_edition_is_two_sentences_even_once_cached(
+    open_app: Open, full_workspace: Path, tmp_path: Path
+) -> None:
+    root = copied(full_workspace, tmp_path)
+    at = open_app(root)
+    (file,) = (root / "editions").glob("*.duckdb")
+    file.unlink()
+    at.run()
+    assert not at.exception
+    assert "There is no edition" in at.error[0].value
+
+
+def test_an_edition_of_another_layout_is_two_sentences(open_app: Open, full_workspace: Path, tmp_path: Path) -> None:
+    import duckdb
+
+    root = copied(full_workspace, tmp_path)
+    (file,) = (root / "editions").glob("*.duckdb")
+    file.chmod(0o600)
+    with duckdb.connect(str(file)) as con:
+        con.execute("alter table edition drop column lock_week")
+    at = open_app(root)
+    assert not at.exception
+    assert at.error
+    assert "Traceback" not in words(at)
+
+
+def test_an_edition_of_another_method_says_so(open_app: Open, full_workspace: Path, tmp_path: Path) -> None:
+    import duckdb
+
+    root = copied(full_workspace, tmp_path)
+    (file,) = (root / "editions").glob("*.duckdb")
+    file.chmod(0o600)
+    with duckdb.connect(str(file)) as con:
+        con.execute("update edition set method_version = '0'")
+    at = open_app(root)
+    assert not at.exception
+    assert "another version of the method" in at.caption[-1].value
+
+
+def test_an_older_edition_is_chosen_by_the_url_and_marked(open_app: Open, tmp_path: Path) -> None:
+    workspace = editions.workspace_of(tmp_path, "alike")
+    older = shelf.current_id(workspace)
+    editions.publish(workspace, editions.VARIANTS["full"])
+    newest = shelf.current_id(workspace)
+    assert newest != older
+    labels = dict(shelf.on_offer(workspace))
+    at = open_app(workspace.root)
+    assert theme.escape(str(newest)) in at.caption[-1].value
+    at = open_app(workspace.root, edition=labels[str(older)])
+    assert not at.exception
+    assert theme.escape(str(older)) in at.caption[-1].value
+    assert "The current edition" in at.info[0].value
+
+
+def test_the_pointer_is_read_again_on_every_run(open_app: Open, tmp_path: Path) -> None:
+    workspace = editions.workspace_of(tmp_path, "alike")
+    at = open_app(workspace.root)
+    ref = editions.publish(workspace, editions.VARIANTS["full"])
+    at.run()
+    assert theme.escape(ref.edition_id) in at.caption[-1].value
+
+
+# The boundary
+
+
+def _fixable() -> None:
+    from dashboard import app
+    from pipelines.errors import TrustError
+
+    with app.boundary():
+        raise TrustError("The file a_b.csv costs $5 and $6.", "Run `forecast-trust ingest a_b.csv`.")
+
+
+def _unexpected() -> None:
+    from dashboard import app
+
+    with app.boundary():
+        raise ZeroDivisionError("Ann Lee called $120,000")
+
+
+def test_a_fixable_problem_is_said_as_it_is() -> None:
+    at = AppTest.from_function(_fixable).run()
+    assert not at.exception
+    assert r"costs \$5 and \$6" in at.error[0].value
+    assert "`forecast-trust ingest a_b.csv`" in at.error[0].value
+
+
+def test_the_unexpected_is_apologised_for_with_an_id_and_no_detail(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR, logger="forecast_trust"):
+        at = AppTest.from_function(_unexpected).run()
+    assert not at.exception
+    shown = at.error[0].value
+    assert "Ann Lee" not in shown
+    assert "ZeroDivisionError" not in shown
+    (record,) = caplog.records
+    assert record.exc_info is not None
+    assert str(record.args[0]) in shown  # type: ignore[index]
+
+
+def test_prose_keeps_commands_as_code_and_everything_else_as_text() -> None:
+    assert app.prose("Use `a_b` for *x*.") == r"Use `a_b` for \*x\*."
+    assert app.prose("An odd ` tick") == r"An odd \` tick"
+
+
+# Serving
+
+
+def test_config_is_the_palette_of_the_theme() -> None:
+    stated = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())["theme"]
+    for section, colours in (("light", theme.LIGHT), ("dark", theme.DARK)):
+        assert stated[section]["backgroundColor"] == colours.background
+        assert stated[section]["secondaryBackgroundColor"] == colours.surface
+        assert stated[section]["textColor"] == colours.ink
+        assert stated[section]["primaryColor"] == colours.accent
+        assert theme.contrast(stated[section]["linkColor"], colours.background) >= 4.5
+
+
+def test_every_option_is_one_the_server_knows_and_nothing_is_fetched() -> None:
+    options = launch.options()
+    assert set(options) <= set(config.get_config_options())
+    assert options["browser.gatherUsageStats"] is False
+    assert options["server.address"] == "127.0.0.1"
+    assert options["client.showErrorDetails"] == "none"
+    assert not any("http" in str(value) for value in options.values())
+
+
+def test_a_taken_port_is_two_sentences() -> None:
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        port = busy.getsockname()[1]
+        with pytest.raises(TrustError) as caught:
+            launch.serve(Workspace(Path("nowhere")), port)
+    assert str(port) in caught.value.problem
+    assert "--port" in caught.value.remedy
+
+
+def test_a_missing_theme_is_two_sentences(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(launch, "_CONFIG_FILES", (tmp_path / "config.toml",))
+    with pytest.raises(TrustError, match="missing from this installation"):
+        launch.options()
+
+
+def test_the_security_policy_allows_no_other_place_and_no_text_as_code() -> None:
+    policy = launch.content_security_policy(8501)
+    assert "unsafe-eval" not in policy
+    assert "http" not in policy.replace("https:", "")
+    (scripts,) = [part for part in policy.split("; ") if part.startswith("script-src")]
+    assert "unsafe-inline" not in scripts
+    assert "sha256-" in scripts
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "is_local"),
+    [
+        ("127.0.0.1:8501", None, True),
+        ("localhost:8501", "http://localhost:8501", True),
+        ("[::1]:8501", None, True),
+        ("evil.example", None, False),
+        ("127.0.0.1.evil.example", None, False),
+        ("127.0.0.1:8501", "https://evil.example", False),
+        ("127.0.0.1:8501", "null", False),
+        ("", None, False),
+    ],
+)
+def test_only_this_machine_may_ask(host: str, origin: str | None, is_local: bool) -> None:
+    """Asked over ASGI itself: the framework's own test client would need one more package."""
+    reached: list[str] = []
+    sent: list[Message] = []
+
+    async def numbers(scope: Scope, receive: Receive, send: Send) -> None:
+        reached.append(scope["path"])
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    headers = [(b"host", host.encode())] + ([(b"origin", origin.encode())] if origin else [])
+    asked = {"type": "http", "method": "GET", "path": "/", "headers": headers}
+    asyncio.run(launch.LoopbackOnly(numbers)(asked, receive, send))
+    assert bool(reached) is is_local
+    assert [message.get("status") for message in sent[:1]] == ([] if is_local else [403])
+    sent.clear()
+    reached.clear()
+    asyncio.run(launch.LoopbackOnly(numbers)({**asked, "type": "websocket"}, receive, send))
+    assert bool(reached) is is_local
+    assert [message["type"] for message in sent] == ([] if is_local else ["websocket.close"])
+
+
+def test_editions_are_offered_current_first_and_a_damaged_one_does_not_hide_the_rest(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    workspace.create()
+    for name in ("20261108T235959Z-aaaaaaaaaaaa", "20261109T180000Z-bbbbbbbbbbbb", "20261001T000000Z-cccccccccccc"):
+        (workspace.editions / f"{name}.duckdb").write_bytes(b"")
+    (workspace.editions / ".building-x.duckdb").write_bytes(b"")
+    workspace.current.write_text("20261108T235959Z-aaaaaaaaaaaa\n")
+    assert shelf.on_offer(workspace) == (
+        ("20261108T235959Z-aaaaaaaaaaaa", "As of 8 Nov 2026"),
+        ("20261109T180000Z-bbbbbbbbbbbb", "As of 9 Nov 2026, 18:00 UTC"),
+        ("20261001T000000Z-cccccccccccc", "As of 30 Sep 2026"),
+    )
+    with pytest.raises(EditionError):
+        shelf.edition(workspace, "20261108T235959Z-aaaaaaaaaaaa")
