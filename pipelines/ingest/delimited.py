@@ -223,12 +223,17 @@ def _records(lines: _Lines, delimiter: str, name: str, first_line: int) -> Itera
 def find_header(text: TextFile, name: str) -> Layout:
     """The first record with two or more fields among the first few, under the delimiter that gives it most fields."""
     best: Layout | None = None
+    trouble: FileError | None = None
     for delimiter in DELIMITERS:
-        found = _header_under(text, name, delimiter)
+        try:
+            found = _header_under(text, name, delimiter)
+        except FileError as error:  # under the wrong delimiter quotes may seem unclosed
+            trouble = trouble or error
+            continue
         if found and (best is None or len(found.header) > len(best.header)):
             best = found
     if best is None:
-        raise FileError(
+        raise trouble or FileError(
             f"{name} has no header: none of its first lines has two or more columns.",
             "Export it as a table with one header row, separated by commas, semicolons, tabs or bars.",
         )
@@ -316,7 +321,7 @@ def _read_fast(block: bytes, delimiter: str, keys: tuple[str, ...], *, is_checke
             quote_char='"' if has_quotes else None,
             infer_schema=False,
         )
-    except (pl.exceptions.ComputeError, pl.exceptions.NoDataError):
+    except pl.exceptions.PolarsError:
         # Too many fields in one line and too few in another, or nothing but empty lines: the slow road tells which.
         return None
     return frame if frame.height == lines else None
