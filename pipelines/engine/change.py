@@ -34,12 +34,17 @@ def self_starting_scores(values: ArrayLike) -> Floats:
     """
     x = np.asarray(values, dtype=float)
     scores = np.zeros(x.size)
-    for index in range(2, x.size):
-        before = x[:index]
-        spread = float(before.std(ddof=1))
-        if spread > 0:
-            t = (x[index] - before.mean()) / spread * np.sqrt(index / (index + 1))
-            scores[index] = float(special.ndtri(np.clip(stats.t.cdf(t, index - 1), 1e-12, 1 - 1e-12)))
+    if x.size < 3:
+        return scores
+    # Running sums about the first value, so that a large level costs no digits.
+    shifted = x - x[0]
+    count = np.arange(2, x.size)
+    mean = np.cumsum(shifted)[1:-1] / count
+    variance = np.maximum(0, np.cumsum(shifted**2)[1:-1] - count * mean**2) / (count - 1)
+    varies = variance > 1e-24 * float((shifted**2).max())
+    t = (shifted[2:][varies] - mean[varies]) / np.sqrt(variance[varies]) * np.sqrt(count[varies] / (count[varies] + 1))
+    chance = np.clip(stats.t.cdf(t, count[varies] - 1), 1e-12, 1 - 1e-12)
+    scores[2:][varies] = special.ndtri(chance)
     return scores
 
 

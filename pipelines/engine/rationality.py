@@ -20,6 +20,7 @@ heteroskedasticity-and-autocorrelation errors at these lengths (one locked call 
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import dataframely as dy
@@ -28,6 +29,7 @@ import polars as pl
 import statsmodels.api as sm
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
+from statsmodels.tools.sm_exceptions import PerfectSeparationWarning
 
 from pipelines.engine.change import cusum, cusum_limit, cusum_run_length, ols_cusum, self_starting_scores
 from pipelines.policy import Policy
@@ -155,14 +157,17 @@ def pooled_mincer_zarnowitz(forecast: ArrayLike, actual: ArrayLike, periods: Arr
         return None
     design = sm.add_constant(x)
     unit = float(np.exp(centre))
-    fit = sm.GLM(a / unit, design, family=sm.families.Poisson()).fit(tol=1e-12)
+    with warnings.catch_warnings():
+        # Perfect calls lie on the line, which statsmodels takes for separation; they are dealt with just below.
+        warnings.simplefilter("ignore", PerfectSeparationWarning)
+        fit = sm.GLM(a / unit, design, family=sm.families.Poisson()).fit(tol=1e-12)
     fitted = np.asarray(fit.fittedvalues, dtype=float)
     bread = np.linalg.inv(design.T @ (design * fitted[:, None]))
     scores = np.zeros((groups, 2))
     np.add.at(scores, group, design * (a / unit - fitted)[:, None])
     covariance = groups / (groups - 1) * (f.size - 1) / (f.size - 2) * bread @ scores.T @ scores @ bread
     gap = np.asarray(fit.params, dtype=float) - np.array([0.0, 1.0])
-    if np.linalg.matrix_rank(covariance) < 2:
+    if float(np.abs(scores).max()) < 1e-9 or np.linalg.matrix_rank(covariance) < 2:
         return None
     statistic = float(gap @ np.linalg.solve(covariance, gap)) / 2 * (groups - 2) / (groups - 1)
     slope = float(fit.params[1])
