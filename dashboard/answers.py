@@ -30,7 +30,7 @@ from pipelines.engine.expectation import (
     total,
 )
 from pipelines.engine.freshness import Freshness, freshness
-from pipelines.engine.funnel import funnel_limits, outside_count
+from pipelines.engine.funnel import distances, funnel_limits
 from pipelines.engine.verdict import Check, Evidence, Verdict, checks, differ, verdict
 from pipelines.policy import COMPANY_SCOPE, DEFAULT_POLICY, Policy
 from pipelines.settings import Workspace
@@ -39,6 +39,10 @@ from pipelines.warehouse.editions import EditionRef
 
 DRAWN = 60
 """Forecasters drawn on one caterpillar; beyond it half from each end, and the table has all."""
+
+NAMED = 3
+FAR = 2.0
+"""Own records named on the funnel: the few farthest out, at more than twice the distance of its edge."""
 
 LOCK = "lock"
 
@@ -112,7 +116,9 @@ class ForecastersAnswer:
     ``rows``: one per forecaster still there: ``forecaster_id``, ``name``, ``team``, ``kind`` (shape and colour),
     ``word``, ``estimate``, ``lower``, ``upper``, ``landing_rate``, ``own_error_rate``, ``period_count``,
     ``forecast_amount``, ``actual_amount``, ``sure_rate``; by estimate if they differ, else by name.
-    ``drawn``: those of ``rows`` with an estimate that fit a chart. ``common``: estimate, lower, upper, level.
+    ``drawn``: those of the ``drawable_count`` with an estimate that fit a chart. ``records``: those with an own record,
+    their ``distance`` from the common lean (1 = on the funnel's edge) and a ``label`` for the farthest. ``table``: rows
+    as shown in figures. ``common``: estimate, lower, upper, level.
     """
 
     context: Context
@@ -125,9 +131,11 @@ class ForecastersAnswer:
     counts: dict[str, int]
     rows: pl.DataFrame
     drawn: pl.DataFrame
+    drawable_count: int
     limits: pl.DataFrame
+    records: pl.DataFrame
     outside_count: int
-    record_count: int
+    table: pl.DataFrame
     has_calls: bool
 
 
@@ -274,7 +282,9 @@ def _forecasters(ref: EditionRef, filters: Filters) -> ForecastersAnswer:
     listed = listed.sort(order, nulls_last=True, maintain_order=True)
     drawable = listed.drop_nulls(["estimate", "lower", "upper"])
     centre, level = (common[0], common[3]) if common else (0.0, policy.level)
-    outside, recorded = outside_count(listed, common=centre, level=level)
+    records = distances(listed, common=centre, level=level).drop_nulls("distance")
+    far = records.filter(pl.col("distance") > FAR).sort("distance", descending=True)
+    named = far["forecaster_id"].head(NAMED).to_list()
     return ForecastersAnswer(
         context=_context(ref, filters, ref.lock_week),
         differ=answer,
@@ -286,9 +296,11 @@ def _forecasters(ref: EditionRef, filters: Filters) -> ForecastersAnswer:
         counts=dict(drawable["kind"].value_counts().iter_rows()),
         rows=listed,
         drawn=_drawn(drawable, both_ends=answer == "differ"),
+        drawable_count=drawable.height,
         limits=funnel_limits(listed["own_error_rate"], common=centre, level=level),
-        outside_count=outside,
-        record_count=recorded,
+        records=records.with_columns(label=pl.when(pl.col("forecaster_id").is_in(named)).then("name")),
+        outside_count=records.filter(pl.col("distance") > 1).height,
+        table=_table(listed),
         has_calls=not shelf.table(ref, "team_bias").is_empty() or not bias.is_empty(),
     )
 
@@ -328,6 +340,13 @@ def _word() -> pl.Expr:
     withheld = pl.col("status").is_in(["not_enough_history", "nothing_landed", "no_call"])
     unsaid = pl.col("direction") == "not_enough_evidence"
     return pl.when(withheld & unsaid).then("status").otherwise("direction")
+
+
+def _table(rows: pl.DataFrame) -> pl.DataFrame:
+    """What the grid shows of everybody: words, rates in whole percent, money to the cent."""
+    rates = ["estimate", "lower", "upper", "landing_rate", "sure_rate", "own_weight_rate"]
+    columns = ["name", "team", "word", *rates[:3], "period_count", *rates[3:], "forecast_amount", "actual_amount"]
+    return rows.select(columns).with_columns(pl.col(rates).round(2), word=pl.col("word").replace(wording.DIRECTIONS))
 
 
 def _drawn(rows: pl.DataFrame, *, both_ends: bool) -> pl.DataFrame:

@@ -19,6 +19,7 @@ from dashboard import theme
 from pipelines.engine.expectation import Expectation, RecordSummary
 from pipelines.engine.freshness import Freshness
 from pipelines.engine.verdict import Check, Verdict
+from pipelines.policy import Policy
 
 BOLD = "\x02"
 TITLE_LENGTH = 70
@@ -444,20 +445,35 @@ def caterpillar_alt(rows: Sequence[tuple[str, float | None, float | None, float 
     return f"What lands of each call, with the range that holds {how_often(level)}: " + "; ".join(said) + "."
 
 
-def shown_of(shown: int, total: int, *, ranked: bool, departed: int) -> str:
+def shown_of(shown: int, drawable: int, *, listed: int, ranked: bool, departed: int) -> str:
     """Which rows the chart shows, where it cannot show all; who is counted but not listed."""
     parts = []
-    if shown < total and ranked:
+    if shown < drawable and ranked:
         parts.append(
             f"The {theme.count(shown // 2)} lowest and {theme.count(shown - shown // 2)} highest of "
-            f"{theme.count(total)} are drawn; the table has all."
+            f"{theme.count(drawable)} are drawn; the table has all."
         )
-    elif shown < total:
-        parts.append(f"The first {theme.count(shown)} of {theme.count(total)} by name are drawn; the table has all.")
+    elif shown < drawable:
+        parts.append(f"The first {theme.count(shown)} of {theme.count(drawable)} by name are drawn; the table has all.")
+    if drawable < listed:
+        young = listed - drawable
+        parts.append(f"{theme.count(young)} {'has' if young == 1 else 'have'} too short a record to draw.")
     if departed:
         who = "1 who has left counts" if departed == 1 else f"{theme.count(departed)} who have left count"
         parts.append(f"{who} in the pool and {'is' if departed == 1 else 'are'} not listed.")
     return " ".join(parts)
+
+
+def what_a_word_takes(policy: Policy, noun: str) -> str:
+    """How much evidence stands behind a word about a person."""
+    wrong = round(1 / policy.flag_mean_lfsr)
+    return (
+        f"Nobody gets a word under {policy.min_periods_label} closed {noun}s and {policy.min_deals_label} deals. "
+        f"Leans are then named from the surest down, as long as at most 1 in {wrong} of those named is expected to "
+        f"point the wrong way. Fair means within {theme.percent(policy.fair_zone)} with a chance of "
+        f"{how_often(policy.fair_probability)}. For everybody else there is not enough evidence, which is not the same "
+        "as fair. A lean may have many causes: a territory, a short tenure, inherited deals."
+    )
 
 
 def sure(wrong_sign_rate: float) -> str:
@@ -605,8 +621,8 @@ def differ_detail(answer: str, between_sd: float | None) -> str:
     if answer == "differ" and between_sd is not None:
         spread = theme.percent(between_sd)
         return (
-            f"Beyond chance, their leans spread by about ±{spread} around the common one. The list runs from the calls "
-            "that land at least to those that land at most; a hollow mark says nothing of anybody."
+            f"Beyond chance, their leans spread by about ±{spread} around the common one. The list runs from the "
+            "lowest landing rate to the highest; a hollow mark says nothing of anybody."
         )
     return "Nobody is ranked: the list is by name."
 
@@ -614,7 +630,7 @@ def differ_detail(answer: str, between_sd: float | None) -> str:
 def caterpillar_caption(level: float, *, has_common: bool, fair_zone: float) -> str:
     common = " Dotted: the common lean, with its range." if has_common else ""
     return (
-        f"What lands of each call; bars hold {how_often(level)}. "
+        f"What lands of each call; bars: {how_often(level)}. "
         f"◆ runs high, ● runs low, ■ fair, ○ not enough evidence. Shade: within {theme.percent(fair_zone)}.{common}"
     )
 

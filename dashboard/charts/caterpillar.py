@@ -72,13 +72,21 @@ def caterpillar(
             )
         )
     theme.figure_layout(fig, dark, height=ROW_HEIGHT * max(count, 2) + 92)
-    values, texts = rate_ticks(currency)
+    lowest, highest = _reach(rows)
+    values, texts = rate_ticks(lowest, highest, currency)
     names = [_fitted(name) for name in rows["name"]]
     fig.update_yaxes(
         tickvals=list(range(count)), ticktext=names[::-1], range=[-0.8, count - 0.2], showgrid=False, zeroline=False
     )
     fig.update_xaxes(
-        type="log", tickvals=values, ticktext=texts, showgrid=True, zeroline=False, side="top", range=_reach(rows)
+        type="log",
+        tickvals=values,
+        ticktext=texts,
+        tickangle=0,
+        showgrid=True,
+        zeroline=False,
+        side="top",
+        range=[log10(lowest) - 0.015, log10(highest) + 0.015],
     )
     fig.update_layout(margin={"t": 52, "l": 4, "r": 8, "b": 8})
     ends = (("← runs high", 0.0, "left", colours.high), ("runs low →", 1.0, "right", colours.low))
@@ -98,12 +106,11 @@ def caterpillar(
     return fig
 
 
-def _reach(rows: pl.DataFrame) -> list[float]:
-    """Ends of the logarithmic axis (as powers of ten): every interval, cut at a tenth and at five."""
+def _reach(rows: pl.DataFrame) -> tuple[float, float]:
+    """Ends of the axis: every interval, cut at a tenth and at five."""
     lows = [value for value in rows["lower"].drop_nulls().to_list() if value > 0]
     highs = rows["upper"].drop_nulls().to_list()
-    lowest, highest = max(min([*lows, 0.8]), 0.1), min(max([*highs, 1.25]), 5.0)
-    return [log10(lowest) - 0.015, log10(highest) + 0.015]
+    return max(min([*lows, 0.8]), 0.1), min(max([*highs, 1.25]), 5.0)
 
 
 def _fitted(name: str) -> str:

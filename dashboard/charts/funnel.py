@@ -8,7 +8,6 @@ import polars as pl
 from dashboard import theme
 from dashboard.charts.marks import MANY_POINTS, marks
 
-NAMED = 6
 TOP = 2.5
 
 
@@ -22,7 +21,8 @@ def funnel(
     dark: bool,
     height: int = 400,
 ) -> go.Figure:
-    """``rows``: ``name``, ``kind``, ``landing_rate``, ``own_error_rate``; ``limits``: engine.funnel.
+    """``rows``: ``name``, ``kind``, ``landing_rate``, ``own_error_rate``, ``label`` (null: unnamed); ``limits``:
+    engine.funnel.
 
     To the right the own record says more. Between the curves lie those whom chance alone could have put there.
     """
@@ -43,24 +43,19 @@ def funnel(
     fig.add_hline(y=1.0, line={"color": colours.muted, "width": 1})
     if common is not None:
         fig.add_hline(y=common, line={"color": colours.accent, "width": 2, "dash": "dot"})
-    named = 0
     trace = go.Scattergl if rows.height > MANY_POINTS else go.Scatter
     for kind, mark in marks(dark).items():
         part = rows.filter(pl.col("kind") == kind)
         if part.is_empty():
             continue
-        texts = []
-        for name in part["name"]:
-            shown = kind in ("runs_high", "runs_low") and named < NAMED
-            named += shown
-            texts.append(name if shown else "")
+        texts = part["label"].fill_null("").to_list()
         fig.add_trace(
             trace(
                 x=part["own_error_rate"].to_list(),
                 y=part["landing_rate"].to_list(),
                 mode="markers+text" if any(texts) else "markers",
                 text=texts,
-                textposition="bottom center" if kind == "runs_high" else "top center",
+                textposition="bottom left" if kind == "runs_high" else "middle left",
                 textfont={"size": 12, "color": colours.ink},
                 marker={
                     "symbol": mark.drawn,
@@ -80,7 +75,7 @@ def funnel(
     theme.figure_layout(fig, dark, height=height)
     widest = max(rows["own_error_rate"].drop_nulls().to_list(), default=0.3)
     narrowest = min(rows["own_error_rate"].drop_nulls().to_list(), default=0.0)
-    ticks = [step / 100 for step in range(0, 201, 10 if widest <= 0.6 else 25)]
+    ticks = [step / 100 for step in range(0, 201, 5 if widest <= 0.3 else 10 if widest <= 0.6 else 25)]
     fig.update_xaxes(
         range=[widest * 1.06, narrowest * 0.85],
         tickvals=ticks,

@@ -11,7 +11,8 @@ from dashboard import theme
 MANY_POINTS = 5_000
 """Beyond it a chart draws on a canvas: thousands of page elements would freeze the browser."""
 
-RATE_TICKS = (0.1, 0.25, 0.5, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0, 3.0, 5.0)
+WIDE_TICKS = (0.1, 0.25, 0.5, 0.7, 1.0, 1.4, 2.0, 4.0)
+NARROW_TICKS = (0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.4)
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ def money_ticks(top: Decimal, currency: str) -> tuple[list[float], list[str]]:
     return values, [theme.money(value, currency).replace(".00", "").replace(".0", "") for value in values]
 
 
-def rate_ticks(currency: str) -> tuple[list[float], list[str]]:
-    """Landing rates worth a tick on a logarithmic axis, as money per unit called."""
-    return list(RATE_TICKS), [theme.unit(rate, currency) for rate in RATE_TICKS]
+def rate_ticks(lowest: float, highest: float, currency: str) -> tuple[list[float], list[str]]:
+    """Landing rates worth a tick on a logarithmic axis, as money per unit called; few enough for a phone."""
+    chosen = NARROW_TICKS if highest / lowest < 2 else WIDE_TICKS
+    return list(chosen), [theme.unit(rate, currency) for rate in chosen]

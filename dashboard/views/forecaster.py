@@ -104,7 +104,7 @@ def _record(answer: ForecasterAnswer) -> None:
         alt=wording.record_alt(
             shown.select("label", "call_amount", "landed_amount", "landing_rate").rows(), frame, None
         ),
-        key="calls",
+        key="own-record",
         caption=wording.record_caption(frame, shown=shown.height, total=answer.record.height),
     )
 

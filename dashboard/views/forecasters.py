@@ -80,7 +80,11 @@ def _caterpillar(answer: ForecastersAnswer) -> None:
         ),
     )
     remark = wording.shown_of(
-        drawn.height, answer.rows.height, ranked=answer.differ == "differ", departed=answer.departed_count
+        drawn.height,
+        answer.drawable_count,
+        listed=answer.rows.height,
+        ranked=answer.differ == "differ",
+        departed=answer.departed_count,
     )
     if remark:
         st.caption(theme.escape(remark))
@@ -88,12 +92,12 @@ def _caterpillar(answer: ForecastersAnswer) -> None:
 
 def _funnel(answer: ForecastersAnswer) -> None:
     context = answer.context
-    title = wording.funnel_title(answer.outside_count, answer.record_count, context.policy.level)
-    if answer.record_count:
+    title = wording.funnel_title(answer.outside_count, answer.records.height, context.policy.level)
+    if answer.records.height:
         parts.finding(
             title,
             funnel(
-                rows=answer.rows.drop_nulls(["landing_rate", "own_error_rate"]),
+                rows=answer.records,
                 limits=answer.limits,
                 common=answer.common[0] if answer.common else None,
                 currency=context.currency,
@@ -104,6 +108,8 @@ def _funnel(answer: ForecastersAnswer) -> None:
             key="funnel",
             caption=wording.funnel_caption(context.policy.level),
         )
+    st.subheader("What a word takes", anchor=False)
+    parts.said(wording.what_a_word_takes(context.policy, context.noun))
     parts.how_computed(
         bias.forecaster_bias, bias.classify, verdict.differ, team.heterogeneity_p_value, funnel_engine.funnel_limits
     )
@@ -122,16 +128,7 @@ def _table(answer: ForecastersAnswer) -> None:
     }
     unit = "" if context.currency == theme.NO_CURRENCY else f", {context.currency}"
     st.dataframe(
-        answer.rows.select(
-            "name",
-            "team",
-            "word",
-            *list(rates)[:3],
-            "period_count",
-            *list(rates)[3:],
-            "forecast_amount",
-            "actual_amount",
-        ).with_columns(word=answer.rows["word"].replace(wording.DIRECTIONS)),
+        answer.table,
         column_config={
             "name": TextColumn("Forecaster", pinned=True),
             "team": TextColumn("Team"),

@@ -67,9 +67,16 @@ def _cards(answer: TrustAnswer) -> None:
         fair=answer.record["is_fair"].to_list(),
     )
     for column, card in zip(st.columns(4), cards, strict=True):
-        with column.container(border=True, height="stretch", gap=None):
-            st.metric(card.label, card.value, help=theme.escape(card.explanation))
-            st.caption(theme.escape(card.note))
+        column.metric(
+            card.label,
+            card.value,
+            delta=card.note,
+            delta_color="off",
+            delta_arrow="off",
+            help=theme.escape(card.explanation),
+            border=True,
+            height="stretch",
+        )
 
 
 def _record(answer: TrustAnswer) -> None:

@@ -32,14 +32,13 @@ def funnel_limits(own_errors: pl.Series, *, common: float, level: float, points:
     return pl.DataFrame(rows, schema=FUNNEL_SCHEMA, orient="row")
 
 
-def outside_count(rates: pl.DataFrame, *, common: float, level: float) -> tuple[int, int]:
-    """How many own records lie outside the funnel, of how many: ``rates`` has ``landing_rate``, ``own_error_rate``.
+def distances(rates: pl.DataFrame, *, common: float, level: float) -> pl.DataFrame:
+    """``rates`` (``landing_rate``, ``own_error_rate``) with ``distance``: how far out of the funnel, 1 = on its edge.
 
-    Chance alone puts 1 − ``level`` of them there.
+    |ln(landing rate) − ln(common)| ÷ (z × error). Null where nothing landed or no error is known. Chance alone puts
+    1 − ``level`` of people who do not differ beyond 1.
     """
     z = float(stats.norm.ppf((1 + level) / 2))
-    known = rates.drop_nulls(["landing_rate", "own_error_rate"]).filter(pl.col("landing_rate") > 0)
-    if common <= 0:
-        return 0, known.height
-    distance = (known["landing_rate"].log() - math.log(common)).abs()
-    return int((distance > z * known["own_error_rate"]).sum()), known.height
+    usable = (pl.col("landing_rate") > 0) & (pl.col("own_error_rate") > 0) & pl.lit(common > 0)
+    log_distance = (pl.col("landing_rate").log() - math.log(common if common > 0 else 1.0)).abs()
+    return rates.with_columns(distance=pl.when(usable).then(log_distance / (z * pl.col("own_error_rate"))))

@@ -7,7 +7,7 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from pipelines.engine.funnel import FUNNEL_SCHEMA, funnel_limits, outside_count
+from pipelines.engine.funnel import FUNNEL_SCHEMA, distances, funnel_limits
 from pipelines.engine.verdict import Evidence, checks, differ, verdict
 from pipelines.policy import DEFAULT_POLICY
 
@@ -108,7 +108,10 @@ def test_each_condition_is_judged_alone(changes: dict[str, object], expected: di
     assert list(found) == ["lean", "close", "skill", "complete", "fresh"]
 
 
-def test_who_lies_outside_the_funnel() -> None:
+def test_how_far_out_of_the_funnel() -> None:
     rates = pl.DataFrame({"landing_rate": [0.9, 0.5, 1.6, 0.0, None], "own_error_rate": [0.1, 0.2, 0.5, 0.1, 0.1]})
-    # ln(0.5/0.9) = -0.588 beyond 1.2816 × 0.2 = 0.256; ln(1.6/0.9) = 0.575 within 0.641; nothing landed has no log
-    assert outside_count(rates, common=0.9, level=0.8) == (1, 3)
+    found = distances(rates, common=0.9, level=0.8)["distance"].to_list()
+    # ln(0.5/0.9) = -0.587787 over 1.281552 × 0.2; ln(1.6/0.9) = 0.575364 over 1.281552 × 0.5; nothing landed has no log
+    assert found[:3] == pytest.approx([0.0, 2.293264, 0.897918], abs=1e-5)
+    assert found[3:] == [None, None]
+    assert distances(rates, common=0.0, level=0.8)["distance"].null_count() == 5
