@@ -139,7 +139,8 @@ def demo(
         simulate(folder, reps=reps, quarters=quarters, seed=seed, layout="salesforce", progress=progress)
         stamp.write_text(json.dumps(made_with))
     progress.done()
-    exports = [path for path in sorted(folder.iterdir()) if path.suffix != ".json" and path.name != "truth"]
+    # The object exports are the company; reports/ holds the same deals again, in the layout of a CRM report.
+    exports = [path for path in sorted(folder.iterdir()) if path.is_file() and path.suffix != ".json"]
     reports = ingest(workspace, exports, progress)
     return reports, publish(workspace, progress)
 
