@@ -221,22 +221,26 @@ def _records(lines: _Lines, delimiter: str, name: str, first_line: int) -> Itera
 
 
 def find_header(text: TextFile, name: str) -> Layout:
-    """The first record with two or more fields among the first few, under the delimiter that gives it most fields."""
-    best: Layout | None = None
+    """The first record with two or more fields among the first few, under the delimiter that gives it most fields.
+
+    Three fields on an earlier line outrank more on a later one: a title may hold a comma, hardly two.
+    """
+    found: list[Layout] = []
     trouble: FileError | None = None
     for delimiter in DELIMITERS:
         try:
-            found = _header_under(text, name, delimiter)
+            layout = _header_under(text, name, delimiter)
         except FileError as error:  # under the wrong delimiter quotes may seem unclosed
             trouble = trouble or error
             continue
-        if found and (best is None or len(found.header) > len(best.header)):
-            best = found
-    if best is None:
+        if layout:
+            found.append(layout)
+    if not found:
         raise trouble or FileError(
             f"{name} has no header: none of its first lines has two or more columns.",
             "Export it as a table with one header row, separated by commas, semicolons, tabs or bars.",
         )
+    best = max(found, key=lambda layout: (-layout.body_line if len(layout.header) >= 3 else -1000, len(layout.header)))
     if len(best.header) > MAX_COLUMNS:
         raise FileError(
             f"{name} has {len(best.header):,} columns, more than the {MAX_COLUMNS:,} that a table may have.",
