@@ -193,13 +193,93 @@ def _win_in_windows(entry: Floats, leave: Floats, cause: Whole, age: Floats, hor
     return _Windows(np.clip(probability, 0.0, 1.0), spells.astype(float), events.astype(float))
 
 
-def group_codes(past: pl.DataFrame, now: pl.DataFrame, keys: Sequence[str]) -> tuple[Whole, Whole]:
-    """Whole-number group of each row of two frames by ``keys``; a null key is a group of its own."""
+@dataclass(frozen=True)
+class Spells:
+    """Past spells and open deals as arrays, with each ladder rung's group codes: what odds are estimated from.
+
+    ``rung_codes`` one (n,) array per rung of the ladder; codes of spells and deals come from one numbering.
+    """
+
+    age: Floats
+    leave: Floats
+    cause: Whole
+    rung_codes: tuple[Whole, ...]
+
+    def take(self, rows: npt.NDArray[np.bool_]) -> Spells:
+        """Only these rows."""
+        return Spells(self.age[rows], self.leave[rows], self.cause[rows], tuple(code[rows] for code in self.rung_codes))
+
+
+@dataclass(frozen=True)
+class WinOdds:
+    """Per deal: win ``probability`` (nan if nothing can be said), ``spells`` and ``events`` it rests on, ``rung`` used
+    (−1 for none)."""
+
+    probability: Floats
+    spells: Floats
+    events: Floats
+    rung: Whole
+
+    def frame(self, policy: WinPolicy) -> pl.DataFrame:
+        """The columns ``win_probabilities`` returns."""
+        names = [("+".join(keys) or "all") + (" by age" if by_age else "") for keys, by_age in policy.ladder]
+        words = ["not_enough_history" if r < 0 else "ok" if r == 0 else "coarser_group" for r in self.rung]
+        return pl.DataFrame(
+            {
+                "win_probability_rate": pl.Series(self.probability, dtype=pl.Float64).fill_nan(None),
+                "spell_count": pl.Series(self.spells.astype(np.int64), dtype=pl.Int64),
+                "event_count": pl.Series(self.events.astype(np.int64), dtype=pl.Int64),
+                "win_basis": pl.Series([None if r < 0 else names[r] for r in self.rung], dtype=pl.String),
+                "win_status": pl.Series(words, dtype=pl.String),
+            }
+        )
+
+
+def group_codes(frame: pl.DataFrame, keys: Sequence[str]) -> Whole:
+    """Whole-number group of each row by ``keys``; a null key is a group of its own."""
     if not keys:
-        return np.zeros(past.height, dtype=np.int64), np.zeros(now.height, dtype=np.int64)
-    both = pl.concat([past.select(keys), now.select(keys)], how="vertical_relaxed")
-    codes = both.select(pl.struct(keys).rank("dense").cast(pl.Int64)).to_series().to_numpy()
-    return codes[: past.height], codes[past.height :]
+        return np.zeros(frame.height, dtype=np.int64)
+    groups = frame.select(keys).unique().with_row_index("code")
+    coded = frame.select(keys).join(groups, on=list(keys), how="left", nulls_equal=True, maintain_order="left")
+    codes: Whole = coded["code"].cast(pl.Int64).to_numpy()
+    return codes
+
+
+def spell_arrays(frame: pl.DataFrame, policy: WinPolicy) -> Spells:
+    """Spells and deals of one frame as arrays: ``entry_days``, ``exit_days``, ``outcome`` and the ladder's keys."""
+    return Spells(
+        frame["entry_days"].cast(pl.Float64).to_numpy().astype(float),
+        frame["exit_days"].cast(pl.Float64).to_numpy().astype(float),
+        frame["outcome"].replace_strict(CAUSES, default=0, return_dtype=pl.Int64).to_numpy(),
+        tuple(group_codes(frame, keys) for keys, _ in policy.ladder),
+    )
+
+
+def win_odds(deals: Spells, past: Spells, horizon_days: float, policy: WinPolicy) -> WinOdds:
+    """Chance that each deal is won within ``horizon_days``: see ``win_probabilities``."""
+    size = len(deals.age)
+    probability, spells = np.full(size, np.nan), np.zeros(size)
+    events, rung_used = np.zeros(size), np.full(size, -1, dtype=np.int64)
+    horizon = np.full(size, float(horizon_days))
+    for rung, (_, by_age) in enumerate(policy.ladder):
+        waiting = np.flatnonzero((rung_used < 0) & np.isfinite(deals.age))
+        if not len(waiting):
+            break
+        codes = deals.rung_codes[rung][waiting]
+        for code in np.unique(codes):
+            mine, theirs = waiting[codes == code], past.rung_codes[rung] == code
+            entry, leave, cause = past.age[theirs], past.leave[theirs], past.cause[theirs]
+            if by_age:
+                found = _win_in_windows(entry, leave, cause, deals.age[mine], horizon[mine])
+            else:
+                nought = np.zeros(len(entry))
+                found = _win_in_windows(nought, leave - entry, cause, np.zeros(len(mine)), horizon[mine])
+            enough = (found.events >= policy.min_events) | (found.spells >= policy.min_spells)
+            chosen = mine[enough]
+            probability[chosen] = found.probability[enough]
+            spells[chosen], events[chosen] = found.spells[enough], found.events[enough]
+            rung_used[chosen] = rung
+    return WinOdds(probability, spells, events, rung_used)
 
 
 def win_probabilities(
@@ -217,41 +297,14 @@ def win_probabilities(
     ``win_status``: ``ok``, ``coarser_group`` (the finest group had too few ends) or ``not_enough_history``.
     """
     policy = WinPolicy() if policy is None else policy
-    size = deals.height
-    probability, spell_count = np.full(size, np.nan), np.zeros(size)
-    event_count, rung_used = np.zeros(size), np.full(size, -1)
-    age = deals["age_days"].cast(pl.Float64).to_numpy().astype(float)
-    horizon = np.full(size, float(horizon_days))
-    entry = spells["entry_days"].cast(pl.Float64).to_numpy().astype(float)
-    leave = spells["exit_days"].cast(pl.Float64).to_numpy().astype(float)
-    cause = spells["outcome"].replace_strict(CAUSES, return_dtype=pl.Int64).to_numpy()
-    for rung, (keys, by_age) in enumerate(policy.ladder):
-        waiting = np.flatnonzero((rung_used < 0) & np.isfinite(age))
-        if not len(waiting):
-            break
-        past_code, deal_code = group_codes(spells, deals[waiting], keys)
-        for code in np.unique(deal_code):
-            mine, theirs = waiting[deal_code == code], past_code == code
-            begin, ending, kind = entry[theirs], leave[theirs], cause[theirs]
-            if by_age:
-                found = _win_in_windows(begin, ending, kind, age[mine], horizon[mine])
-            else:
-                found = _win_in_windows(np.zeros(len(begin)), ending - begin, kind, np.zeros(len(mine)), horizon[mine])
-            enough = (found.events >= policy.min_events) | (found.spells >= policy.min_spells)
-            chosen = mine[enough]
-            probability[chosen] = found.probability[enough]
-            spell_count[chosen], event_count[chosen] = found.spells[enough], found.events[enough]
-            rung_used[chosen] = rung
-    names = [("+".join(keys) or "all") + (" by age" if by_age else "") for keys, by_age in policy.ladder]
-    return pl.DataFrame(
-        {
-            "win_probability_rate": pl.Series(probability).fill_nan(None),
-            "spell_count": pl.Series(spell_count.astype(np.int64)),
-            "event_count": pl.Series(event_count.astype(np.int64)),
-            "win_basis": pl.Series([None if rung < 0 else names[rung] for rung in rung_used], dtype=pl.String),
-            "win_status": pl.Series(
-                ["not_enough_history" if r < 0 else "ok" if r == 0 else "coarser_group" for r in rung_used],
-                dtype=pl.String,
-            ),
-        }
+    keys = sorted({key for names, _ in policy.ladder for key in names})
+    now = deals.select(
+        *keys,
+        entry_days=pl.col("age_days").cast(pl.Float64),
+        exit_days=pl.lit(None, dtype=pl.Float64),
+        outcome=pl.lit(None, dtype=pl.String),
     )
+    past = spells.select(*keys, pl.col("entry_days").cast(pl.Float64), pl.col("exit_days").cast(pl.Float64), "outcome")
+    both = spell_arrays(pl.concat([past, now], how="vertical_relaxed"), policy)
+    is_past = np.arange(past.height + now.height) < past.height
+    return win_odds(both.take(~is_past), both.take(is_past), horizon_days, policy).frame(policy)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import polars as pl
 from scipy import sparse, special
 
-from pipelines.engine.competing_risks import Floats, Whole, WinPolicy, win_probabilities
+from pipelines.engine.competing_risks import Floats, Whole, WinPolicy, spell_arrays, win_odds, win_probabilities
 from pipelines.engine.deal_draws import (
     AmountChange,
     OpenDeals,
@@ -250,19 +250,29 @@ def make_book(
     mean_factor, square_factor = change.moments()
     fresh, past_new = _new_business(inputs, period_start_on, past, owners, policy.run_rate_limit)
     horizon_days: dict[date, float] = dict(inputs.periods.select("period_start_on", "horizon_days").iter_rows())
+    given = "given_probability_rate" in deals.columns
+    arrays = None if given else spell_arrays(spells, policy.win)
+    starts = spells["period_start_on"].to_numpy()
+    stages, amounts = spells["stage_code"].to_numpy(), spells["amount"].to_numpy()
+    landed = spells.select(pl.when(pl.col("outcome") == "won").then("final_amount")).to_series().to_numpy()
     periods = []
     for index, start in enumerate(past):
-        is_own = pl.col("period_start_on") == start
-        own = _with_odds(spells.filter(is_own), spells.filter(~is_own), float(horizon_days[start]), policy)
-        own = own.filter(pl.col("win_probability_rate").is_not_null() & (pl.col("amount") > 0))
-        stage, amount = own["stage_code"].to_numpy(), own["amount"].to_numpy()
+        own = starts == np.datetime64(start)
+        if arrays is None:
+            probability = spells["given_probability_rate"].cast(pl.Float64).to_numpy()[own]
+        else:
+            probability = win_odds(
+                arrays.take(own), arrays.take(~own), float(horizon_days[start]), policy.win
+            ).probability
+        usable = np.isfinite(probability) & (amounts[own] > 0)
+        stage, amount = stages[own][usable], amounts[own][usable]
         others = np.delete(past_new * fresh.scale, index) / fresh.scale[index]
         periods.append(
             PastPeriod(
-                own["win_probability_rate"].to_numpy(),
+                probability[usable],
                 amount * mean_factor[stage],
                 amount**2 * square_factor[stage],
-                float(own.filter(pl.col("outcome") == "won")["final_amount"].sum()),
+                float(np.nansum(landed[own][usable])),
                 float(past_new[index]),
                 float(others.mean()),
                 float(others.var(ddof=1)),

@@ -26,6 +26,9 @@ from pipelines.engine.deal_draws import Shock
 from pipelines.engine.landing_tables import LandingTables, Line
 from pipelines.policy import COMPANY_SCOPE
 
+SCOPES_AT_ONCE = 256
+"""Scopes whose quantile functions are held together: 8 MB each method at 4,000 draws."""
+
 
 @dataclass(frozen=True)
 class LandingResult:
@@ -70,7 +73,8 @@ def fit_call(call: Floats, actual: Floats, prior_sd: float) -> CallModel:
     n = len(call)
     offset = 0.25 * float(np.abs(call).mean()) if (call <= 0).any() or (actual <= 0).any() else 0.0
     error = np.log(np.maximum(actual + offset, 1e-9) / np.maximum(call + offset, 1e-9))
-    mean, sd = float(error.mean()), float(error.std(ddof=1))
+    mean = float(error.sum()) / n
+    sd = (float(((error - mean) ** 2).sum()) / (n - 1)) ** 0.5
     weight = 1.0 if np.isinf(prior_sd) or sd == 0 else prior_sd**2 / (prior_sd**2 + sd**2 / n)
     return CallModel(weight * mean, sd * (1 + weight / n) ** 0.5, n - 1.0, offset)
 
@@ -93,12 +97,13 @@ def landing(
     seed: int,
     policy: LandingPolicy | None = None,
     deal_weights: Mapping[str, float] | None = None,
+    with_swings: bool = True,
 ) -> LandingResult:
     """Range and odds of one period at one week, for every scope that has members in it.
 
-    ``deal_weights``: scope → weight of ``deals`` in ``combined`` (½ where not given). The same inputs in any row
-    order, with the same seed, give the same result. Rows: see ``landing_tables``. ValueError if the period is not
-    among ``inputs.periods`` exactly once.
+    ``deal_weights``: scope → weight of ``deals`` in ``combined`` (½ where not given). ``with_swings`` False leaves the
+    single deals out. The same inputs in any row order, with the same seed, give the same result. Rows: see
+    ``landing_tables``. ValueError if the period is not among ``inputs.periods`` exactly once.
     """
     policy = LandingPolicy() if policy is None else policy
     target = inputs.periods.filter(pl.col("period_start_on") == period_start_on)
@@ -113,10 +118,18 @@ def landing(
     closed = members @ closed_by_owner
     lines = {str(row["scope"]): row for row in inputs.calls.filter(of_period).iter_rows(named=True)}
     histories = _call_histories(inputs.calls, past)
-    enough = len(past) >= policy.min_periods
+    # A company that brings calls and actuals but no deals has nothing to simulate, and zero is not its forecast.
+    seen = set(inputs.deals["period_start_on"].unique())
+    deal_past = [start for start in past if start in seen]
+    enough = len(deal_past) >= policy.min_periods
     book = (
         make_book(
-            inputs=inputs, period_start_on=period_start_on, past=past, owners=owners, members=members, policy=policy
+            inputs=inputs,
+            period_start_on=period_start_on,
+            past=deal_past,
+            owners=owners,
+            members=members,
+            policy=policy,
         )
         if enough
         else None
@@ -126,27 +139,33 @@ def landing(
     tables = LandingTables(period_start_on, week_of_period, target["origin_at"][0], policy.levels)
     level = (np.arange(policy.draws) + 0.5) / policy.draws
     student: dict[float, Floats] = {}
-    for row, scope in enumerate(scopes):
-        given = lines.get(scope, {})
-        line = Line(scope, float(closed[row]), _number(given.get("call_amount")), _number(given.get("quota_amount")))
-        history = histories.get(scope)
-        call_periods = 0 if history is None else len(history[0])
-        call = None
-        if line.call_amount is not None and history is not None and call_periods >= policy.min_periods:
-            model = fit_call(*history, policy.call_prior_sd)
-            if model.df not in student:
-                student[model.df] = special.stdtrit(model.df, level)
-            call = np.maximum(model.quantiles(line.call_amount, level, student[model.df]), line.closed_amount)
+    for begin in range(0, len(scopes), SCOPES_AT_ONCE):
+        part = slice(begin, begin + SCOPES_AT_ONCE)
+        given = [lines.get(scope, {}) for scope in scopes[part]]
+        some = [
+            Line(scope, float(amount), _number(row.get("call_amount")), _number(row.get("quota_amount")))
+            for scope, amount, row in zip(scopes[part], closed[part], given, strict=True)
+        ]
+        call = np.full((len(some), policy.draws), np.nan)
+        counts = [len(histories[line.scope][0]) if line.scope in histories else 0 for line in some]
+        for row, (line, count) in enumerate(zip(some, counts, strict=True)):
+            if line.call_amount is not None and count >= policy.min_periods:
+                model = fit_call(*histories[line.scope], policy.call_prior_sd)
+                if model.df not in student:
+                    student[model.df] = special.stdtrit(model.df, level)
+                call[row] = np.maximum(model.quantiles(line.call_amount, level, student[model.df]), line.closed_amount)
+        weight = [0.5 if deal_weights is None else deal_weights.get(line.scope, 0.5) for line in some]
         tables.add(
-            line,
-            deals=None if drawn is None else np.sort(drawn.amounts[row]),
+            some,
+            deals=None if drawn is None else np.sort(drawn.amounts[part], axis=1),
             call=call,
-            weight=0.5 if deal_weights is None else deal_weights.get(scope, 0.5),
-            period_counts=(len(past), call_periods),
-            gaps=None if gaps is None else (int(gaps[row, 0]), int(gaps[row, 1]), float(gaps[row, 2])),
+            weight=np.array(weight),
+            period_counts=(len(deal_past), counts),
+            gaps=None if gaps is None else gaps[part],
         )
-        if drawn is not None:
-            tables.add_swings(line, drawn.top(row), drawn.amounts[row])
+        if drawn is not None and with_swings:
+            for row, line in enumerate(some, start=begin):
+                tables.add_swings(line, drawn.top(row), drawn.amounts[row])
     odds = pl.DataFrame(schema=ODDS) if drawn is None else drawn.odds()
     return LandingResult(*tables.frames(), odds, None if book is None else book.shock)
 
@@ -157,8 +176,8 @@ def landing_backtest(
     """The landings that would have been issued at this week of every closed period, from earlier periods alone.
 
     Rolling origin: each period uses the periods whose outcome was frozen by its own ``origin_at``, nothing later.
-    Periods with too few of them issue nothing and are left out. Score with ``coverage.backtest_rows``. ``odds`` and
-    ``shock`` are not kept.
+    Periods with too few of them issue nothing and are left out. Score with ``coverage.backtest_rows``. ``swings``,
+    ``odds`` and ``shock`` are left out.
     """
     policy = LandingPolicy() if policy is None else policy
     starts = inputs.periods.drop_nulls("closed_at")["period_start_on"].sort().to_list()
@@ -169,6 +188,7 @@ def landing_backtest(
             week_of_period=week_of_period,
             seed=seed_of(*seed_words, str(start), str(week_of_period)),
             policy=policy,
+            with_swings=False,
         )
         for start in starts
         if len(usable_past(inputs.periods, start, policy.max_periods)) >= policy.min_periods

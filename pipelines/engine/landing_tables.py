@@ -28,6 +28,8 @@ METHODS = ("deals", "call", "combined")
 
 Columns = dict[str, pl.DataType]
 
+LANDING_GRAIN = ("period_start_on", "week_of_period", "scope", "method", "level")
+
 _HEAD: Columns = {
     "period_start_on": pl.Date(),
     "week_of_period": pl.Int64(),
@@ -85,9 +87,13 @@ class Line:
 
 
 def quantile_at(ordered: Floats, level: Floats | float) -> Floats:
-    """Quantiles of an ordered sample whose i-th value stands for the level (i + ½)/n."""
-    n = len(ordered)
-    found: Floats = np.interp(np.asarray(level) * n - 0.5, np.arange(n), ordered)
+    """Quantiles along the last axis of ordered samples whose i-th value stands for the level (i + ½)/n."""
+    n = ordered.shape[-1]
+    place = np.clip(np.asarray(level, dtype=float) * n - 0.5, 0, n - 1)
+    below = np.minimum(place.astype(np.int64), max(n - 2, 0))
+    part = place - below
+    above = np.minimum(below + 1, n - 1)
+    found: Floats = ordered[..., below] * (1 - part) + ordered[..., above] * part
     return found
 
 
@@ -120,53 +126,72 @@ class LandingTables:
     as_of_at: datetime | None
     levels: tuple[float, ...]
     _landing: list[tuple[object, ...]] = field(default_factory=list)
-    _quantiles: list[tuple[str, str, Floats]] = field(default_factory=list)
-    _dots: list[tuple[str, Floats]] = field(default_factory=list)
+    _quantiles: list[tuple[list[tuple[str, ...]], Floats]] = field(default_factory=list)
+    _dots: list[tuple[list[tuple[str, ...]], Floats]] = field(default_factory=list)
+    _status: dict[str, dict[str, str]] = field(default_factory=dict)
     _swings: list[tuple[object, ...]] = field(default_factory=list)
 
     def add(
         self,
-        line: Line,
+        lines: list[Line],
         *,
         deals: Floats | None,
-        call: Floats | None,
-        weight: float,
-        period_counts: tuple[int, int],
-        gaps: tuple[int, int, float] | None,
+        call: Floats,
+        weight: Floats,
+        period_counts: tuple[int, list[int]],
+        gaps: Floats | None,
     ) -> None:
-        """One scope: ordered ``deals`` and ``call`` quantile functions on the same levels, or None."""
-        combined, status = deals, "deals_only"
-        if deals is not None and call is not None:
-            combined, status = weight * deals + (1 - weight) * call, "ok"
-        elif deals is None:
-            combined, status = call, "call_only"
-        missing = "no_call" if line.call_amount is None else "not_enough_history"
-        parts = (
-            ("deals", deals, "ok" if deals is not None else "not_enough_history", period_counts[0]),
-            ("call", call, "ok" if call is not None else missing, period_counts[1]),
-            ("combined", combined, status if combined is not None else "not_enough_history", max(period_counts)),
-        )
-        counts: tuple[object, ...] = (None, None, None) if gaps is None else gaps
-        for method, ordered, word, periods in parts:
-            call_rate = quota_rate = estimate = mean = None
+        """Some scopes: ordered ``deals`` and ``call`` quantile functions on the same levels, scopes × levels.
+
+        ``deals`` None or a ``call`` row of nan where that method says nothing. ``weight`` (scopes,) of ``deals``.
+        """
+        has_call = np.isfinite(call[:, 0])
+        combined = call
+        if deals is not None:
+            combined = np.where(has_call[:, None], weight[:, None] * deals + (1 - weight[:, None]) * call, deals)
+        empty = "not_enough_history"
+        for row, line in enumerate(lines):
+            no_call = "no_call" if line.call_amount is None else empty
+            only_one = "deals_only" if not has_call[row] else "call_only"
+            both = "ok" if deals is not None and has_call[row] else only_one
+            self._status[line.scope] = {
+                "deals": empty if deals is None else "ok",
+                "call": "ok" if has_call[row] else no_call,
+                "combined": both if deals is not None or has_call[row] else empty,
+            }
+        call_line = np.array([np.nan if line.call_amount is None else line.call_amount for line in lines])
+        quota_line = np.array([np.nan if line.quota_amount is None else line.quota_amount for line in lines])
+        periods = {"deals": [period_counts[0]] * len(lines), "call": period_counts[1]}
+        periods["combined"] = [max(pair) for pair in zip(periods["deals"], periods["call"], strict=True)]
+        for method, ordered in (("deals", deals), ("call", call), ("combined", combined)):
+            known = np.zeros(len(lines), dtype=bool) if ordered is None else np.isfinite(ordered[:, 0])
+            frame = np.full((len(lines), 3 + 2 * len(self.levels) + 1), np.nan)
             if ordered is not None:
-                estimate = float(quantile_at(ordered, 0.5))
-                mean = float(ordered.mean()) if method == "deals" else None
-                call_rate = None if line.call_amount is None else float((ordered >= line.call_amount).mean())
-                quota_rate = None if line.quota_amount is None else float((ordered >= line.quota_amount).mean())
-                self._quantiles.append((line.scope, method, quantile_at(ordered, QUANTILES)))
+                tails = np.array([[(1 - level) / 2, (1 + level) / 2] for level in self.levels]).ravel()
+                frame[:, 0] = quantile_at(ordered, 0.5)
+                frame[:, 1] = _share_at_or_above(ordered, call_line)
+                frame[:, 2] = _share_at_or_above(ordered, quota_line)
+                frame[:, 3:-1] = quantile_at(ordered, tails)
+                if method == "deals":
+                    frame[:, -1] = ordered.mean(axis=1)
+                names = [line.scope for line, is_known in zip(lines, known, strict=True) if is_known]
+                self._quantiles.append(([(name, method) for name in names], quantile_at(ordered[known], QUANTILES)))
                 if method == "combined":
-                    self._dots.append((line.scope, quantile_at(ordered, DOTS)))
-            for level in self.levels:
-                lower = upper = None
-                if ordered is not None:
-                    lower, upper = quantile_at(ordered, np.array([(1 - level) / 2, (1 + level) / 2])).tolist()
-                self._landing.append(
-                    (
-                        *(line.scope, method, level, self.as_of_at, line.closed_amount, estimate, lower, upper, mean),
-                        *(line.call_amount, line.quota_amount, call_rate, quota_rate, periods, *counts, word),
+                    self._dots.append(([(name,) for name in names], quantile_at(ordered[known], DOTS)))
+            values = [[None if np.isnan(value) else value for value in cells] for cells in frame.tolist()]
+            for row, line in enumerate(lines):
+                estimate, call_rate, quota_rate, *ends, mean = values[row]
+                open_count = None if gaps is None else int(gaps[row, 0])
+                outside = (None, None) if gaps is None else (int(gaps[row, 1]), float(gaps[row, 2]))
+                for index, level in enumerate(self.levels):
+                    lower, upper = ends[2 * index], ends[2 * index + 1]
+                    self._landing.append(
+                        (
+                            *(line.scope, method, level, self.as_of_at, line.closed_amount, estimate, lower, upper),
+                            *(mean, line.call_amount, line.quota_amount, call_rate, quota_rate),
+                            *(periods[method][row], open_count, *outside, self._status[line.scope][method]),
+                        )
                     )
-                )
 
     def add_swings(self, line: Line, top: list[TopDeal], draws: Floats) -> None:
         """How much the scope's outcome hangs on each of its weightiest deals; ``draws`` in drawing order.
@@ -194,38 +219,23 @@ class LandingTables:
         head = (self.period_start_on, self.week_of_period)
         landing = pl.DataFrame([head + row for row in self._landing], schema=LANDING, orient="row")
         swings = pl.DataFrame([head + row for row in self._swings], schema=LANDING_SWINGS, orient="row")
-        quantiles = self._long(
-            LANDING_QUANTILES,
-            [(scope, method) for scope, method, _ in self._quantiles],
-            ("scope", "method"),
-            QUANTILES,
-            [values for *_, values in self._quantiles],
-        )
-        dots = self._long(
-            LANDING_DOTS,
-            [(scope,) for scope, _ in self._dots],
-            ("scope",),
-            np.arange(1.0, 21.0),
-            [values for _, values in self._dots],
-        )
-        return landing, quantiles, dots, swings
+        quantiles = self._long(LANDING_QUANTILES, self._quantiles, ("scope", "method"), QUANTILES)
+        dots = self._long(LANDING_DOTS, self._dots, ("scope",), np.arange(1.0, 21.0))
+        return landing.sort(*LANDING_GRAIN), quantiles.sort(*list(LANDING_QUANTILES)[:-1]), dots, swings
 
     def _long(
-        self,
-        schema: Columns,
-        keys: list[tuple[str, ...]],
-        names: tuple[str, ...],
-        level: Floats,
-        values: list[Floats],
+        self, schema: Columns, parts: list[tuple[list[tuple[str, ...]], Floats]], names: tuple[str, ...], level: Floats
     ) -> pl.DataFrame:
         position = list(schema)[-2]
+        keys = [key for part, _ in parts for key in part]
         if not keys:
             return pl.DataFrame(schema=schema)
         columns = {
             name: np.repeat(np.array([key[i] for key in keys], dtype=object), len(level))
             for i, name in enumerate(names)
         }
-        frame = pl.DataFrame({**columns, position: np.tile(level, len(keys)), "amount": np.concatenate(values)})
+        amount = np.concatenate([values.ravel() for _, values in parts])
+        frame = pl.DataFrame({**columns, position: np.tile(level, len(keys)), "amount": amount})
         return frame.select(
             pl.lit(self.period_start_on).alias("period_start_on"),
             pl.lit(self.week_of_period).alias("week_of_period"),
@@ -233,3 +243,10 @@ class LandingTables:
             position,
             "amount",
         ).cast(pl.Schema(schema))
+
+
+def _share_at_or_above(ordered: Floats, line: Floats) -> Floats:
+    """Share of each row's values at or above that row's ``line``; nan where there is no line or no row."""
+    share = (ordered >= line[:, None]).mean(axis=1)
+    known: Floats = np.where(np.isnan(line) | np.isnan(ordered[:, 0]), np.nan, share)
+    return known

@@ -251,6 +251,32 @@ def test_without_calls_the_deals_speak_alone(company: LandingInputs) -> None:
     assert found.swings["share_of_gap_rate"].null_count() == found.swings.height
 
 
+def test_without_deals_the_call_speaks_alone(company: LandingInputs, result: LandingResult) -> None:
+    """A spreadsheet of calls and actuals is enough: no deals is not a forecast of nothing."""
+    nothing = {name: getattr(company, name).clear() for name in ("deals", "new_business", "closed")}
+    found = _land(replace(company, **nothing))
+    assert _row(found, method="deals")["status"] == "not_enough_history"
+    assert _row(found, method="deals")["lower"] is None
+    assert _row(found)["status"] == "call_only"
+    assert _row(found)["lower"] == _row(found, method="call")["lower"]
+    assert _row(found)["upper"] == pytest.approx(_row(result, method="call")["upper"])
+
+
+def test_weights_move_the_combination(company: LandingInputs, result: LandingResult) -> None:
+    found = landing(
+        company,
+        period_start_on=target_of(company),
+        week_of_period=4,
+        seed=11,
+        policy=POLICY,
+        deal_weights={"company": 1.0},
+        with_swings=False,
+    )
+    assert _row(found)["lower"] == _row(result, method="deals")["lower"]
+    assert _row(found, "team1")["lower"] == _row(result, "team1")["lower"]
+    assert found.swings.is_empty()
+
+
 def test_a_call_below_what_has_closed_cannot_pull_the_range_under_it(company: LandingInputs) -> None:
     small = company.calls.with_columns(pl.col("call_amount") * 1e-3, pl.col("actual_amount") * 1e-3)
     found = _land(replace(company, calls=small))
