@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from pipelines import runs
-from pipelines.progress import silent
+from pipelines.progress import Silent
 from pipelines.settings import Workspace
 from pipelines.warehouse import editions
 from tests.browser import harness
@@ -34,7 +34,7 @@ def browser() -> Iterator[Browser]:
 def company(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A published workspace: a small simulated company, through the same door as a customer's files."""
     root = tmp_path_factory.mktemp("company") / "workspace"
-    runs.demo(Workspace.at(root), silent(), reps=12, quarters=8, seed=3)
+    runs.demo(Workspace.at(root), Silent(), reps=12, quarters=8, seed=3)
     return root
 
 

@@ -168,11 +168,13 @@ def test_an_empty_workspace_says_what_to_do_and_shows_the_first_edition(browser:
         look_over(visit)
 
 
-@pytest.mark.parametrize("variant", ["alike", "two_quarters", "no_calls", "records", "stale"])
-def test_every_kind_of_company_fits_a_phone(browser: Browser, tmp_path: Path, variant: str) -> None:
-    workspace = editions.workspace_of(tmp_path, variant)
+def test_every_kind_of_company_fits_a_phone_and_a_new_edition_shows_at_once(browser: Browser, tmp_path: Path) -> None:
+    workspace = editions.workspace_of(tmp_path, "full")
     with harness.serving(workspace.root, tmp_path / "log.txt") as server:
-        for path in ("/", "/forecasters", "/data"):
-            with visiting(browser, server, width=390) as visit:
-                visit.open(path)
-                look_over(visit)
+        for variant in ("alike", "two_quarters", "no_calls", "records", "stale"):
+            ref = editions.publish(workspace, editions.VARIANTS[variant])
+            for path in ("/", "/forecasters", "/data"):
+                with visiting(browser, server, width=390) as visit:
+                    visit.open(path)
+                    assert ref.edition_id in visit.text, variant
+                    look_over(visit)
