@@ -12,12 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from scipy import special
 
 from pipelines.contracts import MONEY, ForecasterBias
 from pipelines.engine.pooling import Evidence, Pooled, pool
 from pipelines.engine.ratios import Ratios, landing_ratios, shock_variance
 from pipelines.engine.records import Slice, amounts, codes, horizon_weeks, is_closed_pair, schema_of, slices
-from pipelines.engine.team import team_bias
+from pipelines.engine.team import clustered_rate, heterogeneity_p_value, team_bias
 from pipelines.policy import Policy
 
 __all__ = ["classify", "forecaster_bias", "nothing_landed_posterior", "team_bias"]
@@ -46,9 +47,9 @@ def forecaster_bias(pairs: pl.DataFrame, policy: Policy) -> pl.DataFrame:
     * ``own_variance`` sampling variance of the own ln(landing rate), without the shared shock.
     * ``probability_high_rate`` P(θ < 0); ``wrong_sign_rate`` the local false sign rate min(P(θ < 0), P(θ > 0))
       (Stephens 2017).
-    * ``direction``: see ``classify``. Given at the lock week only, so that nobody gets five chances to be accused,
-      and only from ``policy.min_periods_label`` periods and ``policy.min_deals_label`` won deals (where deals are
-      known) on.
+    * ``direction``: see ``classify`` and ``anybody_leans``. Given at the lock week only, so that nobody gets five
+      chances to be accused, and only from ``policy.min_periods_label`` periods and ``policy.min_deals_label`` won
+      deals (where deals are known) on.
     * ``status``: ``ok``, ``not_enough_history``, ``nothing_landed`` (Σactual = 0), ``no_call`` (nothing called, or
       zero).
     """
@@ -71,6 +72,13 @@ class _Posterior:
     below_zero: Floats
     in_fair_zone: Floats
     own_weight: Floats
+    has_evidence: bool
+    """Anybody leans at all, see ``anybody_leans``."""
+
+    @classmethod
+    def unknown(cls, size: int, *, has_evidence: bool) -> _Posterior:
+        one, two, three, four, five, six = (np.full(size, np.nan) for _ in range(6))
+        return cls(one, two, three, four, five, six, has_evidence)
 
 
 def _measure(part: Slice, bucket: str, policy: Policy) -> pl.DataFrame:
@@ -78,8 +86,7 @@ def _measure(part: Slice, bucket: str, policy: Policy) -> pl.DataFrame:
     closed = part.closed
     size = len(summary)
     if closed.is_empty():
-        nothing = np.full(size, np.nan)
-        posterior, own_variance = _Posterior(*(nothing,) * 6), nothing
+        posterior, own_variance = _Posterior.unknown(size, has_evidence=False), np.full(size, np.nan)
     else:
         ids = pl.DataFrame({"forecaster_id": summary["forecaster_id"], "code": np.arange(size, dtype=np.int64)})
         unit = closed.select("forecaster_id").join(ids, on="forecaster_id", how="left", maintain_order="left")["code"]
@@ -94,7 +101,8 @@ def _measure(part: Slice, bucket: str, policy: Policy) -> pl.DataFrame:
     lfsr = np.minimum(posterior.below_zero, 1.0 - posterior.below_zero)
     status = summary["status"].to_numpy()
     may_be_labelled = (
-        (part.week_of_period == policy.lock_week)
+        (posterior.has_evidence | (status == "nothing_landed"))
+        & (part.week_of_period == policy.lock_week)
         & np.isin(status, ["ok", "nothing_landed"])
         & (summary["period_count"].to_numpy() >= policy.min_periods_label)
         & np.isfinite(lfsr)
@@ -161,11 +169,13 @@ def _sums(rows: pl.DataFrame, policy: Policy) -> pl.DataFrame:
 def _posterior(unit: Whole, period: Whole, money: tuple[Floats, Floats], ratios: Ratios, policy: Policy) -> _Posterior:
     """``money``: the forecasts and the actuals of the closed pairs."""
     forecast, actual = money
-    result = _Posterior(*(np.full(len(ratios.rate), np.nan) for _ in range(6)))
     usable = ratios.is_usable
+    counted = usable[unit]
+    chosen = (unit[counted], period[counted], (forecast[counted], actual[counted]))
+    has_evidence = bool(usable.any()) and anybody_leans(*chosen, ratios.variance[usable], policy)
+    result = _Posterior.unknown(len(ratios.rate), has_evidence=has_evidence)
     if not usable.any():
         return result
-    counted = usable[unit]
     _, shock = shock_variance(
         period[counted],
         forecast[counted],
@@ -192,6 +202,27 @@ def _posterior(unit: Whole, period: Whole, money: tuple[Floats, Floats], ratios:
         below_low, result.below_zero[k], below_high = np.interp([-zone, 0.0, zone], theta, cumulative)
         result.in_fair_zone[k] = below_high - below_low
     return result
+
+
+def anybody_leans(unit: Whole, period: Whole, money: tuple[Floats, Floats], variance: Floats, policy: Policy) -> bool:
+    """Whether any single forecaster may be spoken of: forecasters differ, or all lean together, beyond chance.
+
+    ``unit`` any whole numbers that tell forecasters apart, in the order of ``variance``. True if
+    ``heterogeneity_p_value`` or the two-sided p-value of the common lean (period-clustered t) is at most
+    ``policy.flag_mean_lfsr``. Without it, one company in five whose forecasters are all alike and unbiased would see
+    somebody labelled: a few bad quarters that all shared pass for a lean of the person who happened to stand at the
+    edge.
+    """
+    _, place = np.unique(unit, return_inverse=True)
+    differ = heterogeneity_p_value(place.astype(np.int64), period, money, variance)
+    called, landed = np.bincount(period, weights=money[0]), np.bincount(period, weights=money[1])
+    seen = np.bincount(period) > 0
+    rate, error = clustered_rate(
+        np.zeros(int(seen.sum()), dtype=np.int64), called[seen].astype(np.float64), landed[seen].astype(np.float64)
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        lean = 2.0 * special.stdtr(float(seen.sum()) - 1.0, -np.abs(np.log(rate[0])) / error[0])
+    return bool(differ <= policy.flag_mean_lfsr or lean <= policy.flag_mean_lfsr)
 
 
 def nothing_landed_posterior(pooled: Pooled, called_count: int, phi: float, policy: Policy) -> tuple[Floats, Floats]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special
 
 Floats = NDArray[np.float64]
 
@@ -139,7 +139,6 @@ class _Conditional:
     beta_mean: Floats
     beta_covariance: Floats
     core_root: Floats
-    residual_square: Floats
 
 
 def _crossproducts(columns: Floats, precision: Floats) -> Floats:
@@ -178,7 +177,7 @@ def _condition(evidence: Evidence, tau: Floats) -> _Conditional:
     log_det = np.log(total).sum(axis=1) + 2.0 * np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
     log_likelihood = np.asarray(-0.5 * (log_det + np.linalg.slogdet(A)[1] + square), dtype=np.float64)
     shift, *_ = np.linalg.lstsq(evidence.design, np.full(len(evidence.y), centre), rcond=None)
-    return _Conditional(log_likelihood, beta + shift, covariance, np.asarray(root, dtype=np.float64), square)
+    return _Conditional(log_likelihood, beta + shift, covariance, np.asarray(root, dtype=np.float64))
 
 
 def spread_posterior(evidence: Evidence, *, prior_scale: float, points: int) -> SpreadPosterior:
@@ -190,7 +189,7 @@ def spread_posterior(evidence: Evidence, *, prior_scale: float, points: int) -> 
     widest = max(1.5, 5.0 * float(np.std(evidence.y, ddof=1)) if len(evidence.y) > 1 else 0.0)
     tau = widest * np.linspace(0.0, 1.0, points) ** 2
     for _ in range(4):
-        log_density = _condition(evidence, tau).log_likelihood + stats.halfnorm.logpdf(tau, scale=prior_scale)
+        log_density = _condition(evidence, tau).log_likelihood - 0.5 * (tau / prior_scale) ** 2
         weighty = np.flatnonzero(log_density > log_density.max() + NEGLIGIBLE_LOG_WEIGHT)
         if len(weighty) > points // 4:
             break
@@ -244,9 +243,3 @@ def pool(evidence: Evidence, *, prior_scale: float, points: int) -> Pooled:
         beta_mean=given.beta_mean,
         beta_covariance=given.beta_covariance,
     )
-
-
-def heterogeneity(evidence: Evidence) -> tuple[float, float]:
-    """Cochran's Q with the shared shock removed: (y − Xβ̂)'V⁻¹(y − Xβ̂) and its degrees of freedom K − p."""
-    given = _condition(evidence, np.zeros(1))
-    return float(given.residual_square[0]), float(len(evidence.y) - evidence.design.shape[1])

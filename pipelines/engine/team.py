@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from pipelines.contracts import MONEY, TeamBias
-from pipelines.engine.pooling import Evidence, heterogeneity, spread_posterior
+from pipelines.engine.pooling import Evidence, spread_posterior
 from pipelines.engine.ratios import Ratios, landing_ratios, shock_variance
 from pipelines.engine.records import Slice, amounts, codes, horizon_weeks, schema_of, slices
 from pipelines.policy import COMPANY_SCOPE, Policy
@@ -87,16 +87,11 @@ def _together(rows: pl.DataFrame, policy: Policy) -> pl.DataFrame:
     )
     scope, _ = codes(by_period["scope"])
     called, landed = amounts(by_period["forecast_amount"]), amounts(by_period["actual_amount"])
-    total_called, total_landed = amounts(sums["forecast_amount"]), amounts(sums["actual_amount"])
+    rate, any_error = clustered_rate(scope, called, landed)
     n = sums["period_count"].to_numpy().astype(np.float64)
-    rate = np.divide(total_landed, total_called, out=np.full(len(n), np.nan), where=total_called > 0.0)
-    residual = np.where(np.isfinite(rate[scope]), landed - rate[scope] * called, 0.0)
-    square = np.bincount(scope, weights=residual**2, minlength=len(n))
-    is_ok = (n >= policy.min_periods_company) & np.isfinite(rate) & (total_landed > 0.0)
-    safe_n = np.maximum(n, 2.0)
-    safe_landed = np.where(total_landed > 0.0, total_landed, 1.0)
-    error = np.where(is_ok, np.sqrt(safe_n / (safe_n - 1.0) * square) / safe_landed, np.nan)
-    reach = stats.t.ppf((1.0 + policy.level) / 2.0, safe_n - 1.0) * error
+    is_ok = (n >= policy.min_periods_company) & np.isfinite(any_error)
+    error = np.where(is_ok, any_error, np.nan)
+    reach = special.stdtrit(np.maximum(n - 1.0, 1.0), (1.0 + policy.level) / 2.0) * error
     return sums.with_columns(
         _column("landing_rate", rate),
         _column("estimate", np.where(is_ok, rate, np.nan)),
@@ -113,6 +108,23 @@ def _together(rows: pl.DataFrame, policy: Policy) -> pl.DataFrame:
         .otherwise(pl.lit("ok"))
         .alias("status"),
     )
+
+
+def clustered_rate(scope: Whole, called: Floats, landed: Floats) -> tuple[Floats, Floats]:
+    """R = ΣA/ΣF of each scope and se(ln R) = √(n/(n−1)·Σ_t(A_t − R·F_t)²) / ΣA, from one entry per scope and period.
+
+    R is NaN where nothing was called; se is NaN there, where nothing landed, and for a single period.
+    """
+    n = np.bincount(scope).astype(np.float64)
+    total_called, total_landed = np.bincount(scope, weights=called), np.bincount(scope, weights=landed)
+    rate = np.full(len(n), np.nan)
+    np.divide(total_landed, total_called, out=rate, where=total_called > 0.0)
+    residual = np.where(np.isfinite(rate[scope]), landed - rate[scope] * called, 0.0)
+    root = np.sqrt(n / np.maximum(n - 1.0, 1.0) * np.bincount(scope, weights=residual**2))
+    has_error = (total_called > 0.0) & (total_landed > 0.0) & (n > 1.0)
+    error = np.full(len(n), np.nan)
+    np.divide(root, total_landed, out=error, where=has_error)
+    return rate, error
 
 
 def _column(name: str, values: Floats) -> pl.Series:
@@ -212,16 +224,48 @@ def _spread(group: _Group, policy: Policy) -> list[float] | None:
     evidence = Evidence.with_intercept(y, variance, loading, inflated)
     spread = spread_posterior(evidence, prior_scale=policy.tau_prior_scale, points=policy.tau_points)
     tail = (1.0 - policy.level) / 2.0
-    p_value = heterogeneity_p_value(evidence, group.ratios.df[group.chosen][usable])
+    place = np.cumsum(group.ratios.is_usable) - 1
+    unit = place[group.unit[counted]] - place[group.unit[counted]].min()
+    p_value = heterogeneity_p_value(
+        unit, group.period[counted], (group.forecast[counted], group.actual[counted]), variance
+    )
     return [spread.quantile(0.5), spread.quantile(tail), spread.quantile(1.0 - tail), p_value, float(np.sqrt(shock))]
 
 
-def heterogeneity_p_value(evidence: Evidence, df: Floats) -> float:
+def heterogeneity_p_value(unit: Whole, period: Whole, money: tuple[Floats, Floats], variance: Floats) -> float:
     """How often forecasters who all lean alike would differ this much by chance.
 
-    Cochran's (1954) Q = (y − μ̂)'V⁻¹(y − μ̂) with the shared shock in V, so that a bad quarter for everybody is no
-    difference between people. V is itself estimated, from Σdf degrees of freedom, so Q/(K − 1) is referred to
-    F(K − 1, Σdf) rather than to χ²/(K − 1).
+    ``unit`` (0 to K − 1), ``period``, ``money`` (forecasts, actuals): the closed pairs; ``variance`` (K): sampling
+    variances.
+
+    Somebody who leans differently misses to the same side period after period; by chance alone, misses of different
+    periods have nothing to do with each other. With R_t = ΣA_t/ΣF_t, which takes out the common lean and the
+    period's shared shock, and x_it = (A_it − R_t·F_it) / Σ_t R_t·F_it:
+
+        T = Σ_i (1/v_i)·Σ_{t≠s} x_it·x_is       mean 0 without differences, whatever the variances are
+        Var T = 2·Σ_i (1/v_i²)·Σ_{t≠s} x_it²·x_is²
+
+    referred to a χ² shifted and scaled to T's mean, variance and skewness, one-sided. Cochran's (1954) Q leans on
+    the v_i being right: among simulated forecasters alike in all but their noise it fell below 5 % in one company
+    out of six, T in one out of fifteen, with the same power. 1 when there is no error at all; NaN for fewer than two
+    forecasters.
     """
-    q, q_df = heterogeneity(evidence)
-    return float(stats.f.sf(q / q_df, q_df, max(float(df.sum()), 1.0)))
+    forecast, actual = money
+    size = len(variance)
+    if size < 2:
+        return float("nan")
+    called, landed = np.bincount(period, weights=forecast), np.bincount(period, weights=actual)
+    together = np.full(len(called), landed.sum() / called.sum())
+    np.divide(landed, called, out=together, where=called > 0.0)
+    expected = together[period] * forecast
+    scale = np.bincount(unit, weights=expected, minlength=size)
+    miss = np.divide(actual - expected, scale[unit], out=np.zeros(len(unit)), where=scale[unit] > 0.0)
+    total, square, fourth = (np.bincount(unit, weights=miss**power, minlength=size) for power in (1, 2, 4))
+    spread = np.sqrt(np.maximum(square**2 - fourth, 0.0)) / variance
+    total_variance = 2.0 * float(np.sum(spread**2))
+    if total_variance == 0.0:
+        return 1.0
+    z = float(np.sum((total**2 - square) / variance)) / np.sqrt(total_variance)
+    skewness = 8.0 * float(np.sum(spread**3)) / total_variance**1.5
+    df = 8.0 / skewness**2
+    return float(special.chdtrc(df, max(df + z * np.sqrt(2.0 * df), 0.0)))
