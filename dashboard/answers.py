@@ -82,11 +82,23 @@ class Context:
 
 
 @dataclass(frozen=True)
+class OpenDeals:
+    """What deals alone say: whether any landed, how many are open, and how many of those are past their close date."""
+
+    has_deals: bool
+    open_count: int
+    open_amount: Decimal | None
+    past_due_count: int
+    past_due_amount: Decimal | None
+
+
+@dataclass(frozen=True)
 class TrustAnswer:
     """Whether the call can be believed. ``record``: engine.expectation.record plus ``label``, oldest first.
 
-    ``lowest_amount`` and ``highest_amount``: the call × the landing rates that past periods kept between.
-    ``has_calls``, ``has_deals``: whether the edition holds any call and any deal at all.
+    ``lowest_amount`` and ``highest_amount``: the call × the landing rates that past periods kept between; null where
+    the record is too short to be held against a call.
+    ``has_calls``: whether the edition holds any call at all; ``deals``: what is known without one.
     """
 
     context: Context
@@ -102,7 +114,7 @@ class TrustAnswer:
     highest_amount: Decimal | None
     quota_amount: Decimal | None
     has_calls: bool
-    has_deals: bool
+    deals: OpenDeals
 
     @property
     def grounds(self) -> wording.Grounds:
@@ -133,6 +145,7 @@ class ForecastersAnswer:
     drawn: pl.DataFrame
     drawable_count: int
     limits: pl.DataFrame
+    funnel_level: float
     records: pl.DataFrame
     outside_count: int
     table: pl.DataFrame
@@ -239,11 +252,11 @@ def _trust(ref: EditionRef, filters: Filters, judged_on: date) -> TrustAnswer:
         record=rows,
         caller_count=caller_count,
         missing_count=missing_count,
-        lowest_amount=share_of(call_amount, summary.lowest_rate),
-        highest_amount=share_of(call_amount, summary.highest_rate),
+        lowest_amount=share_of(call_amount, summary.lowest_rate) if expected.status == "ok" else None,
+        highest_amount=share_of(call_amount, summary.highest_rate) if expected.status == "ok" else None,
         quota_amount=_quota(ref, filters),
         has_calls=not shelf.table(ref, "team_bias").is_empty() or call_amount is not None,
-        has_deals=_landed(table_status, "opportunities"),
+        deals=_open_deals(ref, has_deals=_landed(table_status, "opportunities")),
     )
 
 
@@ -255,6 +268,7 @@ def _forecasters(ref: EditionRef, filters: Filters) -> ForecastersAnswer:
         heterogeneity_p_value=team.get("heterogeneity_p_value"),
         between_status=str(team.get("between_status")),
         forecaster_count=team.get("forecaster_count", 0),
+        period_count=team.get("period_count", 0),
         policy=policy,
     )
     common = None
@@ -281,7 +295,9 @@ def _forecasters(ref: EditionRef, filters: Filters) -> ForecastersAnswer:
     order = ["estimate", "name"] if answer == "differ" else ["name"]
     listed = listed.sort(order, nulls_last=True, maintain_order=True)
     drawable = listed.drop_nulls(["estimate", "lower", "upper"])
-    centre, level = (common[0], common[3]) if common else (0.0, policy.level)
+    centre = common[0] if common else 0.0
+    # The funnel speaks with the same one error in twenty as the question whether people differ at all.
+    level = 1 - policy.flag_mean_lfsr
     records = distances(listed, common=centre, level=level).drop_nulls("distance")
     far = records.filter(pl.col("distance") > FAR).sort("distance", descending=True)
     named = far["forecaster_id"].head(NAMED).to_list()
@@ -298,6 +314,7 @@ def _forecasters(ref: EditionRef, filters: Filters) -> ForecastersAnswer:
         drawn=_drawn(drawable, both_ends=answer == "differ"),
         drawable_count=drawable.height,
         limits=funnel_limits(listed["own_error_rate"], common=centre, level=level),
+        funnel_level=level,
         records=records.with_columns(label=pl.when(pl.col("forecaster_id").is_in(named)).then("name")),
         outside_count=records.filter(pl.col("distance") > 1).height,
         table=_table(listed),
@@ -391,6 +408,12 @@ def _quota(ref: EditionRef, filters: Filters) -> Decimal | None:
     )
     members = shelf.table(ref, "scope_members")
     return total(in_scope(quotas.rename({"person_id": "forecaster_id"}), members, filters.scope)["quota_amount"])
+
+
+def _open_deals(ref: EditionRef, *, has_deals: bool) -> OpenDeals:
+    deals = editions.read(ref, "deals", columns=["amount", "is_past_due"])
+    late = deals.filter("is_past_due")
+    return OpenDeals(has_deals, deals.height, total(deals["amount"]), late.height, total(late["amount"]))
 
 
 def _landed(table_status: pl.DataFrame, name: str) -> bool:

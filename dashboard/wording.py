@@ -611,6 +611,22 @@ def without_calls(has_deals: bool) -> list[str]:
     ]
 
 
+def bare_line(frame: Frame, as_of: str) -> str:
+    """What a page without calls is of."""
+    return f"{frame.period_label} · as of {as_of}" if frame.period_label else f"As of {as_of}"
+
+
+def open_deals(count: int, amount: Decimal | None, late_count: int, late_amount: Decimal | None, currency: str) -> str:
+    """What deals alone can say of the number: how much is open, and how much of it cannot close as dated."""
+    worth = f" worth {bold(theme.money(amount, currency))}" if amount is not None else ""
+    verb = "is" if count == 1 else "are"
+    said = f"{bold('What is known:')} {theme.plural(count, 'deal')} {verb} open{worth}"
+    if late_count == 0:
+        return f"{said}; none is past its close date."
+    stale = f" ({theme.money(late_amount, currency)})" if late_amount is not None else ""
+    return f"{said}; {theme.count(late_count)}{stale} {'is' if late_count == 1 else 'are'} past the close date stated."
+
+
 def differ_detail(answer: str, between_sd: float | None) -> str:
     """What the first line of Forecasters rests on."""
     if answer == "no_evidence":

@@ -14,6 +14,12 @@ from dashboard.views import parts
 from pipelines.engine import bias, team, verdict
 from pipelines.engine import funnel as funnel_engine
 
+FEW = 18
+"""Rows up to which the caterpillar leaves room below it."""
+
+FEWEST = 3
+"""Own records that make a funnel."""
+
 
 def page(filters: Filters) -> None:
     answer = answers.forecasters(filters)
@@ -25,12 +31,15 @@ def page(filters: Filters) -> None:
     _first_line(answer)
     if answer.rows.is_empty():
         return
+    few = answer.drawn.height < FEW
     parts.choose_forecaster(answer.rows.select("forecaster_id", "name").rows())
     left, right = st.columns([3, 2], gap="large")
     with left:
         _caterpillar(answer)
     with right:
         _funnel(answer)
+    with left if few else right:
+        _words(answer)
     _table(answer)
 
 
@@ -92,8 +101,8 @@ def _caterpillar(answer: ForecastersAnswer) -> None:
 
 def _funnel(answer: ForecastersAnswer) -> None:
     context = answer.context
-    title = wording.funnel_title(answer.outside_count, answer.records.height, context.policy.level)
-    if answer.records.height:
+    title = wording.funnel_title(answer.outside_count, answer.records.height, answer.funnel_level)
+    if answer.records.height >= FEWEST:
         parts.finding(
             title,
             funnel(
@@ -106,8 +115,12 @@ def _funnel(answer: ForecastersAnswer) -> None:
             ),
             alt=title,
             key="funnel",
-            caption=wording.funnel_caption(context.policy.level),
+            caption=wording.funnel_caption(answer.funnel_level),
         )
+
+
+def _words(answer: ForecastersAnswer) -> None:
+    context = answer.context
     st.subheader("What a word takes", anchor=False)
     parts.said(wording.what_a_word_takes(context.policy, context.noun))
     parts.how_computed(
@@ -139,6 +152,7 @@ def _table(answer: ForecastersAnswer) -> None:
             "actual_amount": NumberColumn(f"Landed{unit}", format="accounting"),
         },
         hide_index=True,
+        placeholder=theme.MISSING,
         key="everybody",
         alt="Every forecaster with the landing rate of their calls, its range and the record behind it",
     )

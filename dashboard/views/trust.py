@@ -43,7 +43,7 @@ def _verdict(answer: TrustAnswer) -> None:
         as_of=theme.instant(context.as_of_at),
         quota=answer.quota_amount,
     )
-    st.caption(theme.escape(line))
+    st.caption(theme.escape(line if answer.has_calls else wording.bare_line(frame, theme.instant(context.as_of_at))))
     word, icon = wording.VERDICTS[answer.verdict.state]
     reason = wording.markdown(wording.verdict_reason(answer.verdict, frame, answer.grounds))
     st.title(f":{COLOURS[answer.verdict.state]}[{icon} {word}]: {reason}", anchor=False)
@@ -130,5 +130,15 @@ def _table(answer: TrustAnswer) -> None:
 
 
 def _without_calls(answer: TrustAnswer) -> None:
-    for sentence in wording.without_calls(answer.has_deals):
+    deals = answer.deals
+    for sentence in wording.without_calls(deals.has_deals):
+        parts.said(sentence)
+    if deals.open_count:
+        sentence = wording.open_deals(
+            deals.open_count,
+            deals.open_amount,
+            deals.past_due_count,
+            deals.past_due_amount,
+            answer.context.currency,
+        )
         parts.said(sentence)

@@ -109,7 +109,7 @@ def checks(evidence: Evidence, policy: Policy) -> tuple[Check, ...]:
         Check("lean", holds("runs_high", "runs_low", "lean_uncertain")),
         Check("close", holds("scattered")),
         Check("skill", None if unknown_skill else holds("no_better_than_naive")),
-        Check("complete", holds("missing_calls") if evidence.has_call else None),
+        Check("complete", not _too_few_callers(evidence) if evidence.has_call else None),
         Check("fresh", not evidence.is_stale),
     )
 
@@ -142,18 +142,31 @@ def _for_care(evidence: Evidence, policy: Policy) -> list[str]:
         found.append("skill_unknown")
     elif evidence.skill_rate <= 0:
         found.append("no_better_than_naive")
-    if evidence.missing_count * 10 > evidence.caller_count + evidence.missing_count:
+    if _too_few_callers(evidence):
         found.append("missing_calls")
     return found
 
 
-def differ(*, heterogeneity_p_value: float | None, between_status: str, forecaster_count: int, policy: Policy) -> str:
+def _too_few_callers(evidence: Evidence) -> bool:
+    return evidence.missing_count * 10 > evidence.caller_count + evidence.missing_count
+
+
+def differ(
+    *,
+    heterogeneity_p_value: float | None,
+    between_status: str,
+    forecaster_count: int,
+    period_count: int,
+    policy: Policy,
+) -> str:
     """**Do the forecasters differ from each other at all, beyond chance?** ``differ``, ``no_evidence``, ``too_little``.
 
     ``differ`` needs a heterogeneity p-value (the shared shock of a period removed) no larger than ``flag_mean_lfsr``:
     the one error in twenty that labels are held to. Without it one common lean is shown and nobody is ranked.
-    ``too_little``: fewer than two forecasters with enough periods to compare.
+    ``too_little``: fewer than two forecasters with enough periods to compare, or fewer than ``min_periods_company``
+    closed periods: a shared shock and a difference between people cannot be told apart from so few.
     """
-    if forecaster_count < 2 or between_status != "ok" or heterogeneity_p_value is None:
+    too_few = forecaster_count < 2 or period_count < policy.min_periods_company
+    if too_few or between_status != "ok" or heterogeneity_p_value is None:
         return "too_little"
     return "differ" if heterogeneity_p_value <= policy.flag_mean_lfsr else "no_evidence"

@@ -44,11 +44,12 @@ class Variant:
     currency: str = "USD"
     has_people: bool = True
     source: str = "submissions"
+    seed: int = 7
 
 
 VARIANTS = {
     "full": Variant(),
-    "alike": Variant(spread=0.0, lean=0.87, noise=0.15),
+    "alike": Variant(spread=0.0, lean=0.87, noise=0.15, seed=11),
     "fair": Variant(spread=0.02, lean=1.0, noise=0.05, reps=8),
     "one_rep": Variant(reps=1),
     "two_quarters": Variant(quarters=2),
@@ -132,7 +133,7 @@ def _cents(amount: float) -> Decimal:
 
 def _pairs(variant: Variant) -> pl.DataFrame:
     """Calls drift towards what lands as the quarter ages; the last forecaster skips one quarter and leaves."""
-    random = np.random.default_rng(7)
+    random = np.random.default_rng(variant.seed)
     leans = np.log(variant.lean) + variant.spread * random.standard_normal(variant.reps)
     starts = [*quarter_starts(variant.quarters), OPEN_START]
     weeks = (0, 3, 6) if variant.reps > 100 else range(13)

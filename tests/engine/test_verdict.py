@@ -62,18 +62,25 @@ def test_rules(changes: dict[str, object], state: str, reasons: tuple[str, ...])
 
 
 @pytest.mark.parametrize(
-    ("p_value", "status", "count", "expected"),
+    ("p_value", "status", "count", "periods", "expected"),
     [
-        (0.01, "ok", 40, "differ"),
-        (0.05, "ok", 40, "differ"),
-        (0.06, "ok", 40, "no_evidence"),
-        (None, "ok", 40, "too_little"),
-        (0.01, "one_forecaster", 1, "too_little"),
-        (0.01, "not_enough_history", 40, "too_little"),
+        (0.01, "ok", 40, 12, "differ"),
+        (0.05, "ok", 40, 4, "differ"),
+        (0.06, "ok", 40, 12, "no_evidence"),
+        (0.01, "ok", 40, 3, "too_little"),
+        (None, "ok", 40, 12, "too_little"),
+        (0.01, "one_forecaster", 1, 12, "too_little"),
+        (0.01, "not_enough_history", 40, 12, "too_little"),
     ],
 )
-def test_differing_needs_evidence(p_value: float | None, status: str, count: int, expected: str) -> None:
-    found = differ(heterogeneity_p_value=p_value, between_status=status, forecaster_count=count, policy=DEFAULT_POLICY)
+def test_differing_needs_evidence(p_value: float | None, status: str, count: int, periods: int, expected: str) -> None:
+    found = differ(
+        heterogeneity_p_value=p_value,
+        between_status=status,
+        forecaster_count=count,
+        period_count=periods,
+        policy=DEFAULT_POLICY,
+    )
     assert found == expected
 
 
@@ -99,7 +106,7 @@ def test_funnel_without_errors_is_empty() -> None:
         ({"skill_rate": None}, {"skill": None, "lean": True}),
         ({"has_call": False}, {"complete": None}),
         ({"is_stale": True}, {"fresh": False, "lean": True}),
-        ({"period_count": 2}, {"lean": None, "close": None, "skill": None, "complete": None, "fresh": True}),
+        ({"period_count": 2}, {"lean": None, "close": None, "skill": None, "complete": True, "fresh": True}),
     ],
 )
 def test_each_condition_is_judged_alone(changes: dict[str, object], expected: dict[str, bool | None]) -> None:
