@@ -3,6 +3,8 @@
 A mapping holds layouts; a layout says which table a file is and where each canonical column comes from::
 
     name = "acme"                       # default: the file's name
+    version = 1                         # of a preset: a higher one lets files be read again by it
+    canonical_names = true              # every layout also knows the canonical column names as headers
     extends = "salesforce"              # take over that mapping's layouts and settings; what follows wins
     date_format = "d/m/y"               # or "m/d/y", "y/m/d", or a strptime pattern such as "%d-%b-%Y"
     decimal = ","                       # or "."; without it each column is read as it must be, or refused
