@@ -225,6 +225,10 @@ def test_the_residual_is_exactly_nothing(rows: list[dict[str, object]], call: De
     scopes = ("company", *PEOPLE, "east")
     table = attribution.miss_attribution(book, calls(**dict.fromkeys(scopes, call)), ORG)
     assert residuals(table) == [Decimal(0)] * len(scopes)
+    # Both ends of the bridge are the very amounts that came in, not numbers near them.
+    assert set(table["call_amount"]) == {call}
+    won = [row["end_amount"] for row in rows if row["outcome"] == "won" and row["end_amount"] is not None]
+    assert table.filter(pl.col("scope") == "company")["actual_amount"][0] == sum(won)
     company = table.filter(pl.col("scope") == "company", pl.col("cause") == "transferred")
     assert company["amount"].to_list() == [Decimal(0)]
     # The people's bridges, judgement apart, are the company's.

@@ -268,6 +268,13 @@ def test_the_band_holds_true_probabilities() -> None:
     assert np.mean(np.array(p_values) <= 0.1) < 0.1 + 3 * math.sqrt(0.09 / 60)
 
 
+def test_a_shock_leaves_true_probabilities_true_on_average() -> None:
+    curves, _ = calibration.consistency_draws([0.2] * 20, np.arange(20), factor_sd=1.0, seed=3, draws=2000)
+    assert curves.mean() == pytest.approx(0.2, abs=3 * math.sqrt(0.16 / 40_000))
+    shared_luck, _ = calibration.consistency_draws([0.2] * 20, np.zeros(20), factor_sd=1.0, seed=3, draws=2000)
+    assert shared_luck.std() > 2 * curves.std()
+
+
 def test_calibrated_miscalibration_is_never_zero() -> None:
     """Mean MCB of true probabilities: .032 at 60 deals, .012 at 300 (uniform chances)."""
     rng = np.random.default_rng(13)

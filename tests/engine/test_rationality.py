@@ -154,6 +154,10 @@ def test_pooled_line_is_statsmodels_gee_with_independence() -> None:
     assert (ours.intercept, ours.slope) == pytest.approx(tuple(gee.params), rel=1e-6)
     factor = math.sqrt(9 / 8 * 107 / 106)
     assert (ours.intercept_se, ours.slope_se) == pytest.approx(tuple(gee.bse * factor), rel=1e-5)
+    gap = gee.params - np.array([0.0, 1.0])
+    wald = float(gap @ np.linalg.solve(gee.cov_params() * factor**2, gap))
+    assert ours.statistic == pytest.approx(wald / 2 * 7 / 8, rel=1e-5)
+    assert ours.p_value == pytest.approx(stats.f.sf(ours.statistic, 2, 7))
 
 
 def test_revision_slope_is_a_slow_sandwich() -> None:

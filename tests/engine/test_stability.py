@@ -151,6 +151,17 @@ def test_dispersion_is_scipys_chi_square_and_drift_the_trend_test(
     assert trend == pytest.approx(10.684582, abs=1e-6)
 
 
+def test_spread_about_the_line_is_owned_up_to_and_its_lack_is_not_credited() -> None:
+    jumpy = dispersion.binomial_drift([20, 60, 25, 55, 30, 70], [100] * 6, range(6))
+    smooth = dispersion.binomial_drift([30, 31, 32, 33, 34, 35], [100] * 6, range(6))
+    assert jumpy is not None
+    assert smooth is not None
+    assert jumpy.quasi_phi > 10
+    assert jumpy.cautious_se == pytest.approx(jumpy.quasi_se)
+    assert smooth.quasi_phi < 0.1
+    assert smooth.cautious_se == pytest.approx(smooth.se)
+
+
 def test_the_scale_trap_is_real_and_avoided(conversion: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
     """statsmodels' (won, lost) form with scale="X2" gives a standard error about ten times too small."""
     won, trials, quarter = conversion

@@ -292,9 +292,15 @@ def test_naive_forecasts_by_pencil() -> None:
 
 
 def test_teams_give_a_panel_row_and_the_company_their_ratio(ten_quarters: pl.DataFrame) -> None:
-    teams = [ten_quarters.with_columns(scope=pl.lit(name)) for name in ("east", "west")]
+    # Two teams like the vector, in a company twice their size: the panel averages teams only.
+    teams = [
+        ten_quarters.with_columns((pl.col("^.*_amount$") / 2).cast(MONEY), scope=pl.lit(name))
+        for name in ("east", "west")
+    ]
     table = value_added.value_added(pl.concat([ten_quarters, *teams]), DEFAULT_POLICY)
-    assert row_of(table, "manager", "rep_rollup", "all_teams")["fva_rate"] == pytest.approx(0.075)
+    panel = row_of(table, "manager", "rep_rollup", "all_teams")
+    assert panel["fva_rate"] == pytest.approx(0.075)
+    assert float(str(panel["fva_amount"])) == 3.75
     company = row_of(table, "manager", "rep_rollup")
     assert company["average_relative_mae_rate"] == pytest.approx(0.5341614907)
     assert (company["team_count"], row_of(table, "manager", "rep_rollup", "east")["team_count"]) == (2, None)
