@@ -153,6 +153,32 @@ def test_a_line_that_is_no_json_is_a_rejected_row(bench: Bench) -> None:
     assert bench.rejected()[0][:2] == (2, "not_json")
 
 
+def test_a_column_that_occurs_twice_is_a_question(bench: Bench) -> None:
+    report = bench.one("t.csv", "person_id,name,name\nann,Ann,Anne\n")
+    assert report.status == "failed"
+    assert "'name' more than once" in (report.problem or "")
+
+
+def test_a_rate_too_large_for_its_type_is_a_rejected_row(bench: Bench) -> None:
+    report = bench.one(
+        "fx.csv", "currency,valid_from_on,rate_to_reporting\nEUR,2026-01-01,123456789012345\nJPY,2026-01-01,0\n"
+    )
+    assert report.rejected_count == 2
+    assert {entry[1] for entry in bench.rejected()} == {"out_of_range"}
+
+
+def test_a_databases_null_is_nothing_except_in_a_name(bench: Bench) -> None:
+    bench.one("p.csv", "person_id,name,manager_id,hired_on\nann,Null,NULL,NULL\n")
+    row = bench.rows("people").row(0, named=True)
+    assert (row["name"], row["manager_id"], row["hired_on"]) == ("Null", None, None)
+
+
+def test_a_file_whose_name_is_no_text_is_still_a_file(bench: Bench) -> None:
+    path = os.fsencode(bench.folder) + b"/bad\xff.csv"
+    Path(os.fsdecode(path)).write_text("person_id,name\nann,Ann\n", encoding="utf-8")
+    assert [report.status for report in bench.ingest(Path(os.fsdecode(path)))] == ["landed"]
+
+
 def test_duplicate_ids_leave_one_row_in_force_and_say_which_went(bench: Bench) -> None:
     report = bench.one(
         "d.csv",

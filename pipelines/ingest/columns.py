@@ -19,6 +19,9 @@ from pipelines.ingest.mapping import ColumnRule, Mapping
 from pipelines.ingest.values import DateNotation, dissect, parse_instant, rounded
 
 MISSING_WORDS = ("null", "none", "n/a", "na", "#n/a", "nan", "nil", "-", "–", "—")
+DATABASE_NULLS = ("null", "\\n")
+"""What a database writes for nothing in text columns; names are spared, for people are called Null."""
+
 TRUE_WORDS = ("true", "t", "yes", "y", "1", "1.0", "x", "ja", "oui", "si", "sí")
 FALSE_WORDS = ("false", "f", "no", "n", "0", "0.0", "nein", "non")
 EARLIEST, LATEST = date(1990, 1, 1), date(2100, 12, 31)
@@ -68,6 +71,10 @@ def without_missing(text: pl.Series, mapping: Mapping) -> pl.Series:
     """Null for the words that mean "no value"; for typed columns only: a person may be called Null."""
     words = [*MISSING_WORDS, *(word.casefold() for word in mapping.missing)]
     return text.set(text.str.to_lowercase().is_in(words).fill_null(value=False), None)
+
+
+def without_database_nulls(text: pl.Series) -> pl.Series:
+    return text.set(text.str.to_lowercase().is_in(DATABASE_NULLS).fill_null(value=False), None)
 
 
 def is_plain_date(text: pl.Series) -> pl.Series:
@@ -139,7 +146,7 @@ def read_decimals(text: pl.Series, notation: Notation, rule: ColumnRule, dtype: 
     rest, values = text, pl.Series(text.name, [None] * text.len(), dtype=dtype)
     if notation.decimal != "," and rule.multiply is None and not rule.invert:
         plain = text.set(~is_plain_number(text).fill_null(value=False), None)
-        values = plain.cast(dtype)
+        values = plain.cast(dtype, strict=False)
         rest = text.set(values.is_not_null(), None)
     inexact: set[str] = set()
     codes: dict[str, str] = {}

@@ -111,18 +111,26 @@ def keys_of(header: tuple[str, ...]) -> tuple[str, ...]:
 def open_exports(path: Path, spool: Path) -> Iterator[Export | Refused]:
     """Every table under ``path``; a file that cannot be read comes as ``Refused`` and does not stop the rest."""
     if not path.is_dir():
-        yield from _open_one(path, path.name, spool, is_from_collection=False)
+        name = path.name.encode("utf-8", "replace").decode("utf-8")
+        yield from _open_one(path, name, spool, is_from_collection=False)
         return
-    found = False
-    for file in _files_under(path):
-        found = True
-        name = file.relative_to(path).as_posix()
+    try:
+        files = list(_files_under(path))
+    except OSError as error:
+        name = Path(error.filename or path).name
+        yield Refused(
+            name, None, FileError(f"The folder {name} cannot be read: {error.strerror}.", "Check its permissions.")
+        )
+        return
+    for file in files:
+        # A name that is no valid text could be neither shown nor stored.
+        name = file.relative_to(path).as_posix().encode("utf-8", "replace").decode("utf-8")
         if file.suffix.lower() not in TABLE_SUFFIXES:
             problem = FileError(f"{name} is not a table by its name.", FORMATS)
             yield Refused(name, None, problem, is_skipped=True)
         else:
             yield from _open_one(file, name, spool, is_from_collection=True)
-    if not found:
+    if not files:
         yield Refused(path.name, None, FileError(f"The folder {path.name} holds no files.", FORMATS))
 
 

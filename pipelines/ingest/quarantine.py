@@ -28,6 +28,7 @@ from pipelines.ingest.columns import (
     read_instants,
     read_numbers,
     read_whole,
+    without_database_nulls,
     without_missing,
 )
 from pipelines.ingest.delimited import LINE, Ragged
@@ -214,6 +215,8 @@ class Sorter:
         of = contract.schema.columns()[kind or column]
         if isinstance(of, dy.String):
             words = allowed_words(of)
+            if column not in {"name", "account_name"}:
+                text = without_database_nulls(text)
             return read_category(text, words) if words else Cells(text)
         text = without_missing(text, mapping)
         if isinstance(of, dy.Bool):

@@ -71,6 +71,7 @@ def recognise(export: Export, mappings: Sequence[Mapping], table: str | None = N
                 f"Say which with --as, for example --as {winners[0].layout.table}.",
             )
         winner = winners[0]
+        _check_repeated(export, winner)
         return [winner, *(_bind(winner.mapping, winner.mapping.layouts[name], export) for name in winner.layout.also)]
     if nearest is None:
         raise FileError(
@@ -78,6 +79,16 @@ def recognise(export: Export, mappings: Sequence[Mapping], table: str | None = N
             f"Tables are {', '.join(INPUT_TABLES)}; choose one, or another --mapping.",
         )
     raise _unrecognised(export, nearest[2], nearest[3])
+
+
+def _check_repeated(export: Export, plan: Plan) -> None:
+    repeated = [key for key in plan.used_keys if f"{key}#2" in export.keys]
+    if repeated:
+        header = export.header[export.keys.index(min(repeated))]
+        raise FileError(
+            f"{export.file_name} has the column {header!r} more than once, and which one is meant is not said.",
+            "Export it again with each column once.",
+        )
 
 
 def is_near_miss(export: Export, mappings: Sequence[Mapping]) -> bool:
