@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import tempfile
+import traceback
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from functools import wraps
@@ -66,8 +68,19 @@ def _speaks_plainly(function: Callable[P, R]) -> Callable[P, R]:
             sys.exit(1)
         except BrokenPipeError:
             sys.exit(0)
+        except Exception as error:  # noqa: BLE001 - the one boundary: a fault of ours is told, kept and not shown raw
+            click.echo(f"Something failed that is not your doing: {type(error).__name__}.", err=True)
+            click.echo(f"Nothing that had landed is lost; please report {_kept(error)} with what you ran.", err=True)
+            sys.exit(1)
 
     return command
+
+
+def _kept(error: Exception) -> str:
+    """The traceback's file: for the report, readable by its owner alone."""
+    with tempfile.NamedTemporaryFile("w", prefix="forecast-trust-", suffix=".log", delete=False) as file:
+        traceback.print_exception(error, file=file)
+    return file.name
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -155,6 +155,20 @@ def test_mistakes_are_told_in_words(arguments: Sequence[str], code: int, words: 
     assert "Traceback" not in out + err
 
 
+def test_a_fault_of_ours_is_told_without_a_traceback(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("planted")
+
+    monkeypatch.setattr("pipelines.runs.publish", fail)
+    code, out, err = run("publish", "--workspace", tmp_path)
+    assert code == 1
+    assert "ZeroDivisionError" in err
+    assert "Traceback" not in out + err
+    log = Path(next(word for word in err.split() if word.endswith(".log")))
+    assert "planted" in log.read_text()
+    log.unlink()
+
+
 def test_a_killed_publish_leaves_the_current_edition(company: Path) -> None:
     before = table(company, "edition")
     command = [sys.executable, "-m", "pipelines.cli", "publish", "--workspace", str(company), "--as-of", "2026-03-03"]
