@@ -34,6 +34,7 @@ def main() -> None:
         menu_items={"About": ABOUT},
     )
     st.html(f"<style>{_stylesheet(filters.is_dark())}</style>")
+    st.logo(str(ASSETS / "icon.png"), size="medium")
     chosen: list[Filters] = []
     page = st.navigation(
         [

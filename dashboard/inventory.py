@@ -52,12 +52,22 @@ STANDS_IN = {
 """Two tables that answer one question: neither is missed where the other has landed."""
 
 RULES = {
-    "required": "a required value is empty",
-    "type": "a value is not of the column's kind",
-    "category": "a value is not one of those allowed",
-    "ambiguous": "a date or amount that can be read two ways",
-    "date_range": "a date outside 1990 to 2100",
-    "duplicate_id": "an id that stands for two different rows",
+    "missing": "a required value is empty",
+    "not_money": "not an amount of money",
+    "not_a_number": "not a number",
+    "not_a_whole_number": "not a whole number",
+    "not_a_date": "not a date",
+    "not_a_currency": "not a currency code of three letters",
+    "not_true_or_false": "neither yes nor no",
+    "not_one_of": "not one of the values allowed",
+    "not_json": "not a line of JSON",
+    "date_out_of_range": "a date outside the years 1990 to 2100",
+    "out_of_range": "a number outside the range allowed",
+    "negative_amount": "an amount below zero",
+    "amount_out_of_range": "an amount too large to be true",
+    "wrong_number_of_fields": "more or fewer fields than the header",
+    "duplicate_id": "the same id on rows that differ",
+    "period_ends_after_it_starts": "a period that ends before it starts",
 }
 
 
@@ -147,9 +157,9 @@ def title(states: list[TableState], rejected: pl.DataFrame, currency: str) -> st
     rows = sum(state.row_count for state in states)
     count, amount = set_aside(rejected)
     if count == 0:
-        return f"{theme.count(rows)} rows stand behind these pages, none set aside"
-    worth = f", worth {theme.money(amount, currency)}" if amount else ""
-    return f"{theme.count(rows)} rows stand behind these pages; {theme.count(count)} set aside{worth}"
+        return f"{theme.count(rows)} rows landed, none set aside"
+    worth = f", worth about {theme.money(amount, currency)}" if amount else ""
+    return f"{theme.count(rows)} rows landed; {theme.count(count)} set aside{worth}"
 
 
 def summary(states: list[TableState], rejected: pl.DataFrame, currency: str, files: int) -> str:
@@ -161,9 +171,8 @@ def summary(states: list[TableState], rejected: pl.DataFrame, currency: str, fil
     count, amount = set_aside(rejected)
     if count:
         rows = "One row was" if count == 1 else f"{theme.count(count)} rows were"
-        worth = f"; they stand for {theme.money(amount, currency)}" if amount and count > 1 else ""
-        if amount and count == 1:
-            worth = f"; it stands for {theme.money(amount, currency)}"
+        stand = "it stands" if count == 1 else "they stand"
+        worth = f"; {stand} for about {theme.money(amount, currency)}, before conversion" if amount else ""
         text += f" {rows} set aside because a rule was broken{worth}. Nothing was dropped: each is listed below."
     return text
 
