@@ -27,7 +27,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Instant(click.ParamType):
+class Instant(click.ParamType[datetime]):
     """A day (its end is meant) or an ISO instant; UTC unless it carries an offset."""
 
     name = "instant"
