@@ -355,6 +355,8 @@ def record_title(summary: RecordSummary, noun: str) -> str:
         return f"One closed {noun} so far: the call was {side} what landed"
     if total in (high, low):
         return f"In all {total} {noun}s the call was {'above' if high else 'below'} what landed"
+    if high == low == 0:
+        return f"In all {total} {noun}s the call was exactly what landed"
     if high == low:
         return f"Calls landed on either side equally: {high} of {total} {noun}s ran high"
     side, times = ("above", high) if high > low else ("below", low)
@@ -659,7 +661,7 @@ def funnel_title(outside: int, total: int, level: float) -> str:
     if outside == 0:
         return "Every own record lies where chance alone could put it"
     lie = "lies" if outside == 1 else "lie"
-    return f"{theme.count(outside)} of {theme.count(total)} own records {lie} outside; chance alone puts {chance} there"
+    return f"{theme.count(outside)} of {theme.count(total)} records {lie} outside; chance alone puts {chance} there"
 
 
 def funnel_caption(level: float) -> str:
