@@ -15,7 +15,8 @@ import polars as pl
 from pipelines.contracts import INPUT_TABLES
 from pipelines.errors import FileError, MappingError
 from pipelines.ingest import mapping as mappings_module
-from pipelines.ingest.exports import Export, Refused, open_exports
+from pipelines.ingest.exports import open_exports
+from pipelines.ingest.formats import Export, Refused
 from pipelines.ingest.quarantine import Sorter
 from pipelines.ingest.recognition import Plan, is_near_miss, recognise
 from pipelines.ingest.survey import survey

@@ -77,7 +77,7 @@ from typing import Any
 
 from pipelines.contracts import INPUT_TABLES
 from pipelines.errors import MappingError
-from pipelines.ingest.exports import key_of
+from pipelines.ingest.formats import key_of
 from pipelines.ingest.values import ORDERS
 
 PRESETS = ("generic", "salesforce", "hubspot", "dynamics")

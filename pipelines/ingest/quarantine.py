@@ -32,7 +32,7 @@ from pipelines.ingest.columns import (
     without_missing,
 )
 from pipelines.ingest.delimited import LINE, Ragged
-from pipelines.ingest.exports import Export
+from pipelines.ingest.formats import Export
 from pipelines.ingest.mapping import ColumnRule
 from pipelines.ingest.recognition import Plan
 from pipelines.ingest.rows import ROW, row_filter, take_rows

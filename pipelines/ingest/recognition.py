@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from pipelines.contracts import INPUT_TABLES, InputTable
 from pipelines.errors import FileError
-from pipelines.ingest.exports import Export, key_of
+from pipelines.ingest.formats import Export, key_of
 from pipelines.ingest.mapping import ColumnRule, LayoutRule, Mapping
 
 SHOWN_COLUMNS = 12

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from pipelines.ingest.delimited import LINE
-from pipelines.ingest.exports import Export
+from pipelines.ingest.formats import Export
 from pipelines.ingest.mapping import Condition
 from pipelines.ingest.recognition import Plan, unpivoted_keys
 

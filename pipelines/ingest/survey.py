@@ -15,7 +15,7 @@ from pipelines.contracts import INPUT_TABLES
 from pipelines.errors import FileError
 from pipelines.ingest.columns import Notation, is_plain_date, is_plain_number, without_missing
 from pipelines.ingest.delimited import LINE
-from pipelines.ingest.exports import Export, key_of
+from pipelines.ingest.formats import Export, key_of
 from pipelines.ingest.mapping import HISTORY_FIELDS, ColumnRule
 from pipelines.ingest.recognition import Plan
 from pipelines.ingest.rows import Lookups, row_filter, take_rows
