@@ -88,6 +88,9 @@ class Policy:
     match_amount_cents: int = 100
     """... and never less than this many cents."""
 
+    no_decision_pattern: str = r"no.?decision|no.?response|went dark|stalled|status quo|abandoned"
+    """Words in a closed deal's stage or reason that mean the buyer decided nothing, rather than for somebody else."""
+
     def as_rows(self) -> list[dict[str, str]]:
         """One row per choice: ``name``, ``value``, for the edition's ``policy`` table and its digest."""
         return [{"name": name, "value": repr(value)} for name, value in sorted(asdict(self).items())]
