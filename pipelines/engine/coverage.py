@@ -158,7 +158,7 @@ def christoffersen_test(misses: npt.ArrayLike, miss_rate: float) -> tuple[float,
 def conformal_rank(count: int, level: float) -> int | None:
     """Rank k = ⌈(n+1)·level⌉ of the past error that bounds the next with probability ≥ level; None if n is too small.
 
-    Guarded by 1e-9: (9+1)·0.9 is 9.000000000000002 in some arithmetic, and the rank would be one too high.
+    Guarded by 1e-9: 100 · 0.55 is 55.00000000000001 in floating point, and the rank would be one too high.
     """
     rank = int(np.ceil((count + 1) * level - RANK_GUARD))
     return rank if rank <= count else None

@@ -200,10 +200,9 @@ def landing_backtest(
 
 
 def usable_past(periods: pl.DataFrame, period_start_on: date, latest: int) -> list[date]:
-    """Start of each earlier period whose outcome was frozen by this period's ``origin_at``, oldest first."""
+    """Start of the latest periods whose outcome was frozen by this period's ``origin_at``, oldest first."""
     origin_at = periods.filter(pl.col("period_start_on") == period_start_on)["origin_at"][0]
-    known = periods.filter((pl.col("period_start_on") < pl.lit(period_start_on)) & (pl.col("closed_at") <= origin_at))
-    return known["period_start_on"].sort().to_list()[-latest:]
+    return periods.filter(pl.col("closed_at") <= origin_at)["period_start_on"].sort().to_list()[-latest:]
 
 
 def _number(value: object) -> float | None:

@@ -249,9 +249,31 @@ def test_a_thin_group_borrows_from_the_coarser_one() -> None:
 
 def test_an_age_nobody_reached_falls_back_on_the_stage_without_age() -> None:
     spells = _spells([0] * 60, [30] * 60, ["won"] * 15 + ["lost"] * 45)
-    found = win_probabilities(_deals([900]), spells, 30)
-    assert found["win_basis"][0] == "stage+is_due"
-    assert found["win_probability_rate"][0] == pytest.approx(15 / 60)
+    by_age = WinPolicy(ladder=((("stage",), True), (("stage",), False)))
+    for policy, basis in ((None, "sales_motion+stage+is_due"), (by_age, "stage")):
+        found = win_probabilities(_deals([900]), spells, 30, policy)
+        assert found["win_basis"][0] == basis
+        assert found["win_probability_rate"][0] == pytest.approx(15 / 60)
+
+
+def test_old_and_young_deals_have_their_own_odds() -> None:
+    young = _spells([10] * 60, [40] * 60, ["won"] * 30 + ["open"] * 30)
+    old = _spells([200] * 60, [230] * 60, ["won"] * 12 + ["open"] * 48)
+    found = win_probabilities(_deals([10, 200]), pl.concat([young, old]), 30)
+    assert found["win_probability_rate"].to_list() == pytest.approx([0.5, 0.2])
+    assert found["win_basis"].unique().to_list() == ["sales_motion+stage+is_due+age_band"]
+
+
+def test_a_rush_at_the_end_is_not_spread_over_ages() -> None:
+    """Deals of every age, half of them won on the last day of a 30-day window: the odds are one half.
+
+    A curve over age sees the wins of day 30 among deals that are on their day 1, and says much less.
+    """
+    ages = np.repeat(np.arange(0, 60), 10)
+    spells = _spells(ages, ages + 30, ["won", "open"] * 300)
+    by_age = WinPolicy(ladder=((("stage",), True),))
+    assert win_probabilities(_deals([20]), spells, 30)["win_probability_rate"][0] == pytest.approx(0.5)
+    assert win_probabilities(_deals([20]), spells, 30, by_age)["win_probability_rate"][0] < 0.45
 
 
 def test_a_lone_early_loss_does_not_poison_later_ages() -> None:

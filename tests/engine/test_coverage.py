@@ -81,6 +81,7 @@ def test_conformal_ranks() -> None:
     assert conformal_rank(4, 0.8) == 4
     assert conformal_rank(3, 0.8) is None
     assert conformal_rank(19, 0.95) == 19
+    assert conformal_rank(99, 0.55) == 55  # 100 · 0.55 is 55.00000000000001 here: without the guard, 56
     assert conformal_rank(8, 0.8) == 8  # 7.2 rounds up: 80 % asked, 8/9 given
 
 

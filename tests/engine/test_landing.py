@@ -204,6 +204,69 @@ def test_the_whole_road_covers_on_simulated_companies() -> None:
     assert 0.72 <= np.mean(inside) <= 0.95
 
 
+def test_a_past_period_does_not_vouch_for_its_own_odds() -> None:
+    """Six periods of 200 like deals of 100, k of them won: odds for period i are the others' (K − k_i)/1000.
+
+    With its own outcomes in, they would be drawn to what happened, and the shock would come out too small.
+    """
+    wins = np.array([20, 60, 30, 50, 35, 45])
+    starts = [dt.date(2025, 1 + month, 1) for month in range(7)]
+    deals = pl.DataFrame(
+        [
+            (start, f"{month}-{i}", "ann", "talks", None, True, 0.0, 100.0)
+            + ((None, None, None) if month == 6 else ("won", 5.0, 100.0) if i < wins[month] else ("open", 20.0, None))
+            for month, start in enumerate(starts)
+            for i in range(200)
+        ],
+        orient="row",
+        schema={
+            "period_start_on": pl.Date,
+            "opportunity_id": pl.String,
+            "owner_id": pl.String,
+            "stage": pl.String,
+            "sales_motion": pl.String,
+            "is_due": pl.Boolean,
+            "age_days": pl.Float64,
+            "amount": pl.Float64,
+            "outcome": pl.String,
+            "follow_up_days": pl.Float64,
+            "final_amount": pl.Float64,
+        },
+    )
+    instants = [dt.datetime.combine(start, dt.time()) for start in starts]
+    inputs = LandingInputs(
+        periods=pl.DataFrame(
+            {
+                "period_start_on": starts,
+                "origin_at": instants,
+                "closed_at": [*instants[1:], None],
+                "horizon_days": [20.0] * 7,
+                "run_rate": [None] * 7,
+            }
+        ),
+        deals=deals,
+        new_business=pl.DataFrame(schema={"period_start_on": pl.Date, "owner_id": pl.String, "amount": pl.Float64}),
+        closed=pl.DataFrame(schema={"period_start_on": pl.Date, "owner_id": pl.String, "closed_amount": pl.Float64}),
+        calls=pl.DataFrame(
+            schema={
+                "period_start_on": pl.Date,
+                "scope": pl.String,
+                "call_amount": pl.Float64,
+                "actual_amount": pl.Float64,
+                "quota_amount": pl.Float64,
+            }
+        ),
+        scope_members=pl.DataFrame({"period_start_on": starts, "person_id": ["ann"] * 7, "scope": ["company"] * 7}),
+    )
+    shock = landing(inputs, period_start_on=starts[6], week_of_period=1, seed=1, policy=POLICY).shock
+    odds = (wins.sum() - wins) / 1000
+    expected, chance = 20_000 * odds, 200 * 100**2 * odds * (1 - odds)
+    between = (6 / 5 * (100 * wins - expected) ** 2 - chance).sum() / (expected**2).sum()
+    assert shock is not None
+    assert shock.raw_correction == pytest.approx(0.0, abs=1e-12)
+    assert shock.relative_sd == pytest.approx(between**0.5)
+
+
 # The frames, and the edges
 
 
