@@ -146,7 +146,7 @@ def _ask(workspace: Workspace) -> tuple[EditionRef, Filters]:
     if edition_id != offered[0][0]:
         st.info(
             f"This is what was known at {theme.escape(theme.instant(ref.as_of_at))}. "
-            f"The current edition: {theme.escape(offered[0][1])}.",
+            f"The current edition is {theme.escape(offered[0][1].replace('As of', 'as of', 1))}.",
             icon=":material/history:",
         )
     return ref, asked

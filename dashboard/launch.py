@@ -6,6 +6,7 @@ import base64
 import gc
 import hashlib
 import importlib
+import logging
 import os
 import re
 import socket
@@ -52,6 +53,8 @@ def serve(workspace: Workspace, port: int, *, headless: bool = True) -> int:
         middleware=[Middleware(LoopbackOnly), Middleware(SecurityHeaders, policy=content_security_policy(port))],
         lifespan=_announcing(f"Forecast Trust is at {address} (Ctrl+C stops it)."),
     )
+    # The pages' caches find no server while they are imported before it starts; they find it at the first run.
+    logging.getLogger("streamlit.runtime.caching.cache_data_api").setLevel(logging.ERROR)
     # Everything imported lives as long as the process; frozen, it is left out of the collection after every run.
     importlib.import_module("dashboard.app")
     gc.collect()

@@ -88,4 +88,4 @@ def _label(edition_id: str) -> str:
     if found is None:
         return edition_id
     as_of = theme.instant(datetime.strptime(found[1] + "+0000", "%Y%m%dT%H%M%SZ%z"))
-    return f"As of {as_of.removeprefix('end of ')}"
+    return f"As of {as_of.removeprefix('end of ').removesuffix(' UTC')}"

@@ -30,6 +30,11 @@ ARGUMENTS = (
 )
 START_SECONDS = 60
 DRAW_MS = 30_000
+_DRAWN = (
+    "document.querySelector('[data-testid=stApp]').dataset.testScriptState === 'notRunning'"
+    " && !document.querySelector('[data-testid=stSkeleton], [data-stale=true]')"
+    " && [...document.querySelectorAll('.stPlotlyChart')].every(chart => chart.querySelector('.trace'))"
+)
 ERROR_WORDS = ("Traceback", "Error:", "could not be drawn", "Exception")
 
 
@@ -115,16 +120,20 @@ class Visit:
         page = self.page
         page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]', timeout=DRAW_MS)
         page.wait_for_selector(".stMainBlockContainer", timeout=DRAW_MS)
-        self._until("[...document.querySelectorAll('.stPlotlyChart')].every(chart => chart.querySelector('.main-svg'))")
-        self._until("!document.querySelector('[data-testid=stSkeleton], [data-stale=true]')")
+        self._until(_DRAWN)
 
     def _until(self, condition: str) -> None:
-        """Ask again and again: the browser driver's own waiting runs text as code, which the pages' policy forbids."""
+        """Until it holds three times in a row: a figure's code comes late, and an early look sees no figure yet.
+
+        Asked again and again, as the browser driver's own waiting runs text as code, which the pages' policy forbids.
+        """
         deadline = time.monotonic() + DRAW_MS / 1000
-        while not self.page.evaluate(f"() => {condition}"):
+        held = 0
+        while held < 3:
+            held = held + 1 if self.page.evaluate(f"() => {condition}") else 0
             if time.monotonic() > deadline:
                 raise TimeoutError(f"never came true on {self.page.url}: {condition}")
-            time.sleep(0.05)
+            time.sleep(0.06)
 
     @property
     def text(self) -> str:

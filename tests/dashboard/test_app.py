@@ -170,7 +170,7 @@ def test_an_older_edition_is_chosen_by_the_url_and_marked(open_app: Open, tmp_pa
     at = open_app(workspace.root, edition=labels[str(older)])
     assert not at.exception
     assert theme.escape(str(older)) in at.caption[-1].value
-    assert "The current edition" in at.info[0].value
+    assert "The current edition is as of" in at.info[0].value
 
 
 def test_the_pointer_is_read_again_on_every_run(open_app: Open, tmp_path: Path) -> None:
@@ -233,7 +233,8 @@ def test_config_is_the_palette_of_the_theme() -> None:
         assert stated[section]["secondaryBackgroundColor"] == colours.surface
         assert stated[section]["textColor"] == colours.ink
         assert stated[section]["primaryColor"] == colours.accent
-        assert theme.contrast(stated[section]["linkColor"], colours.background) >= 4.5
+        for name in ("linkColor", "blueTextColor", "orangeTextColor", "redTextColor", "grayTextColor"):
+            assert theme.contrast(stated[section][name], colours.background) >= 4.5, (section, name)
 
 
 def test_every_option_is_one_the_server_knows_and_nothing_is_fetched() -> None:
@@ -319,7 +320,7 @@ def test_editions_are_offered_current_first_and_a_damaged_one_does_not_hide_the_
     workspace.current.write_text("20261108T235959Z-aaaaaaaaaaaa\n")
     assert shelf.on_offer(workspace) == (
         ("20261108T235959Z-aaaaaaaaaaaa", "As of 8 Nov 2026"),
-        ("20261109T180000Z-bbbbbbbbbbbb", "As of 9 Nov 2026, 18:00 UTC"),
+        ("20261109T180000Z-bbbbbbbbbbbb", "As of 9 Nov 2026, 18:00"),
         ("20261001T000000Z-cccccccccccc", "As of 30 Sep 2026"),
     )
     with pytest.raises(EditionError):
