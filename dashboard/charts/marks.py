@@ -48,7 +48,13 @@ def money_ticks(top: Decimal, currency: str) -> tuple[list[float], list[str]]:
     scale = 10 ** math.floor(math.log10(rough))
     step = next(nice * scale for nice in (1, 2, 2.5, 5, 10) if nice * scale >= rough)
     values = [step * number for number in range(math.floor(highest / step + 1e-9) + 1)]
-    return values, [theme.money(value, currency).replace(".00", "").replace(".0", "") for value in values]
+    return values, [_short(theme.money(value, currency)) for value in values]
+
+
+def _short(text: str) -> str:
+    """``$1.50M`` as ``$1.5M``, ``$10.0M`` as ``$10M``."""
+    digits = text.rstrip("KMBT")
+    return digits.rstrip("0").rstrip(".") + text[len(digits) :] if "." in digits else text
 
 
 def rate_ticks(lowest: float, highest: float, currency: str) -> tuple[list[float], list[str]]:

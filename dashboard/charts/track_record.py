@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from math import log1p
 
 import plotly.graph_objects as go
 import polars as pl
@@ -149,8 +150,11 @@ def _add_open(fig: go.Figure, shown: OpenPeriod, *, at: int, currency: str, colo
 def _add_pins(
     fig: go.Figure, rows: pl.DataFrame, *, fair_bounds: tuple[float, float], width: int, colours: theme.Palette
 ) -> None:
-    pins = rows.with_row_index("place").filter(pl.col("lean_rate").is_not_null())
+    """Pins stand on a logarithmic scale, so that twice and half what landed reach equally far."""
+    pins = rows.with_row_index("place").filter(pl.col("lean_rate") > -1)
     leans: list[float] = pins["lean_rate"].to_list()
+    heights = [log1p(lean) for lean in leans]
+    lowest_fair, highest_fair = (log1p(bound) for bound in fair_bounds)
     places: list[int] = pins["place"].to_list()
     kinds = [
         "fair" if fair else "high" if lean > 0 else "low"
@@ -163,8 +167,8 @@ def _add_pins(
         type="rect",
         x0=-0.6,
         x1=width - 0.4,
-        y0=fair_bounds[0],
-        y1=fair_bounds[1],
+        y0=lowest_fair,
+        y1=highest_fair,
         fillcolor=colours.grid,
         opacity=0.6,
         line_width=0,
@@ -172,11 +176,11 @@ def _add_pins(
         row=2,
         col=1,
     )
-    fig.add_bar(x=places, y=leans, width=0.07, marker={"color": colour}, hoverinfo="skip", row=2, col=1)
+    fig.add_bar(x=places, y=heights, width=0.07, marker={"color": colour}, hoverinfo="skip", row=2, col=1)
     texts = [theme.percent(lean, signed=True).removesuffix(f"{theme.NO_BREAK}%") for lean in leans]
     fig.add_scatter(
         x=places,
-        y=leans,
+        y=heights,
         mode="markers+text",
         marker={"symbol": [shape[kind] for kind in kinds], "color": colour, "size": 9},
         text=texts,
@@ -188,7 +192,7 @@ def _add_pins(
         row=2,
         col=1,
     )
-    reach = max([abs(lean) for lean in leans], default=0.1)
-    room = max(reach, fair_bounds[1]) * 1.75
-    lowest = min([*leans, fair_bounds[0]])
-    fig.update_yaxes(range=[min(-room * 0.45, lowest * 1.75), room], row=2, col=1)
+    top, bottom = max([*heights, highest_fair]), min([*heights, lowest_fair])
+    # Labels stand beyond the pins: room for them in proportion to what is drawn.
+    room = 0.38 * (top - bottom)
+    fig.update_yaxes(range=[bottom - room, top + room], row=2, col=1)

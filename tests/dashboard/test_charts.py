@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from decimal import Decimal
 
 import plotly.graph_objects as go
@@ -77,12 +78,19 @@ def test_call_is_an_outline_and_landed_is_solid() -> None:
 
 def test_a_pin_up_is_a_call_that_ran_high() -> None:
     pins = trace(recorded(), "lean")
-    assert list(pins.y) == [0.25, -0.2, 0.0]
+    assert list(pins.y) == pytest.approx([math.log(1.25), math.log(0.8), 0.0])
     assert list(pins.x) == [0, 1, 2], "a lean that is missing has no pin"
     assert list(pins.marker.symbol) == ["diamond", "circle", "square"]
     assert list(pins.marker.color) == [theme.LIGHT.high, theme.LIGHT.low, theme.LIGHT.fair]
     assert list(pins.text) == ["+25", "−20", "0"]
     assert list(pins.textposition) == ["top center", "bottom center", "top center"]
+
+
+def test_twice_and_half_reach_equally_far_and_a_call_of_nothing_has_no_pin() -> None:
+    rows = RECORD.with_columns(lean_rate=pl.Series([1.0, -0.5, 6.4, -1.0]))
+    pins = trace(recorded(rows=rows), "lean")
+    assert pins.y[0] == pytest.approx(-pins.y[1])
+    assert list(pins.text) == ["+100", "−50", "+640"]
 
 
 def test_the_open_call_is_hatched_and_its_expectation_carries_what_the_past_makes_of_it() -> None:
@@ -109,7 +117,10 @@ def test_an_empty_record_draws() -> None:
     assert recorded(rows=RECORD.clear(), open_period=None).data
 
 
-@pytest.mark.parametrize(("top", "last"), [(Decimal(19_000_000), "$15M"), (Decimal(950), "$750"), (Decimal(0), "$0")])
+@pytest.mark.parametrize(
+    ("top", "last"),
+    [(Decimal(19_000_000), "$15M"), (Decimal(950), "$750"), (Decimal(1_740_000), "$1.5M"), (Decimal(0), "$0")],
+)
 def test_money_ticks_are_round_and_few(top: Decimal, last: str) -> None:
     values, texts = money_ticks(top, "USD")
     assert texts[-1] == last
