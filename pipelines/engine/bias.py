@@ -101,13 +101,15 @@ def _measure(part: Slice, bucket: str, policy: Policy) -> pl.DataFrame:
     lfsr = np.minimum(posterior.below_zero, 1.0 - posterior.below_zero)
     status = summary["status"].to_numpy()
     may_be_labelled = (
-        (posterior.has_evidence | (status == "nothing_landed"))
-        & (part.week_of_period == policy.lock_week)
+        (part.week_of_period == policy.lock_week)
         & np.isin(status, ["ok", "nothing_landed"])
         & (summary["period_count"].to_numpy() >= policy.min_periods_label)
         & np.isfinite(lfsr)
     )
-    direction = classify(posterior.below_zero, posterior.in_fair_zone, may_be_labelled, policy)
+    may_lean = posterior.has_evidence | (status == "nothing_landed")
+    direction = classify(
+        posterior.below_zero, posterior.in_fair_zone, may_be_labelled, policy, may_lean=np.asarray(may_lean)
+    )
     has_value = np.isfinite(posterior.median)
     return summary.with_columns(
         pl.lit(part.layer).alias("layer"),
@@ -247,7 +249,14 @@ def nothing_landed_posterior(pooled: Pooled, called_count: int, phi: float, poli
     return theta, cumulative / cumulative[-1]
 
 
-def classify(below_zero: Floats, in_fair_zone: Floats, may_be_labelled: Flags, policy: Policy) -> list[str]:
+def classify(
+    below_zero: Floats,
+    in_fair_zone: Floats,
+    may_be_labelled: Flags,
+    policy: Policy,
+    *,
+    may_lean: Flags | None = None,
+) -> list[str]:
     """The word for each forecaster (K): ``runs_high``, ``runs_low``, ``fair`` or, by default, ``not_enough_evidence``.
 
     ``below_zero`` P(θ < 0), ``in_fair_zone`` P(|θ| ≤ ln 1.10) under the default zone. Among those who
@@ -255,12 +264,16 @@ def classify(below_zero: Floats, in_fair_zone: Floats, may_be_labelled: Flags, p
 
     1. ``fair`` where in_fair_zone ≥ ``policy.fair_probability``: a lean too small to matter is no lean, however sure.
     2. The others in order of local false sign rate: the largest set whose mean rate is ≤ ``policy.flag_mean_lfsr``
-       and in which no rate exceeds ``policy.flag_each_lfsr`` gets its direction (Stephens 2017). So the expected
-       share of wrong signs among the leans that are spoken of is at most the former.
+       and in which no rate exceeds ``policy.flag_each_lfsr`` gets its direction (Stephens 2017). If the model
+       held exactly, at most that mean share of the leans spoken of would have the wrong sign; ``make study`` shows what
+       share has it where it does not hold.
+
+    ``may_lean`` (default all): whom rule 2 is open to, see ``anybody_leans``.
     """
     lfsr = np.minimum(below_zero, 1.0 - below_zero)
     fair = may_be_labelled & (np.nan_to_num(in_fair_zone, nan=0.0) >= policy.fair_probability)
-    candidates = np.flatnonzero(may_be_labelled & ~fair & (np.nan_to_num(lfsr, nan=1.0) <= policy.flag_each_lfsr))
+    open_to_lean = may_be_labelled & ~fair if may_lean is None else may_be_labelled & ~fair & may_lean
+    candidates = np.flatnonzero(open_to_lean & (np.nan_to_num(lfsr, nan=1.0) <= policy.flag_each_lfsr))
     order = candidates[np.argsort(lfsr[candidates], kind="stable")]
     running_mean = np.cumsum(lfsr[order]) / np.arange(1, len(order) + 1)
     flagged = order[: int(np.sum(running_mean <= policy.flag_mean_lfsr))]

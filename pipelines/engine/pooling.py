@@ -120,7 +120,7 @@ def mixture_quantile(mean: Floats, sd: Floats, weight: Floats, probability: floa
         density = (np.exp(-0.5 * standard**2) / s) @ weight / np.sqrt(2.0 * np.pi)
         high[active] = np.where(gap > 0.0, x[active], high[active])
         low[active] = np.where(gap > 0.0, low[active], x[active])
-        newton = x[active] - np.divide(gap, density, out=np.full(len(gap), np.inf), where=density > 0.0)
+        newton = x[active] - np.divide(gap, density, out=np.full(len(gap), np.inf), where=density > 1e-200)
         inside = (newton >= low[active]) & (newton <= high[active])
         proposal = np.where(inside, newton, (low[active] + high[active]) / 2.0)
         moved = np.abs(proposal - x[active])
@@ -180,6 +180,11 @@ def _condition(evidence: Evidence, tau: Floats) -> _Conditional:
     return _Conditional(log_likelihood, beta + shift, covariance, np.asarray(root, dtype=np.float64))
 
 
+def restricted_log_likelihood(evidence: Evidence, tau: Floats) -> Floats:
+    """Log of the likelihood of each ``tau`` (G) with β integrated out, up to a constant (Patterson–Thompson 1971)."""
+    return _condition(evidence, tau).log_likelihood
+
+
 def spread_posterior(evidence: Evidence, *, prior_scale: float, points: int) -> SpreadPosterior:
     """Posterior of τ, the spread of θ between forecasters beyond chance, on ``points`` grid points.
 
@@ -189,7 +194,7 @@ def spread_posterior(evidence: Evidence, *, prior_scale: float, points: int) -> 
     widest = max(1.5, 5.0 * float(np.std(evidence.y, ddof=1)) if len(evidence.y) > 1 else 0.0)
     tau = widest * np.linspace(0.0, 1.0, points) ** 2
     for _ in range(4):
-        log_density = _condition(evidence, tau).log_likelihood - 0.5 * (tau / prior_scale) ** 2
+        log_density = restricted_log_likelihood(evidence, tau) - 0.5 * (tau / prior_scale) ** 2
         weighty = np.flatnonzero(log_density > log_density.max() + NEGLIGIBLE_LOG_WEIGHT)
         if len(weighty) > points // 4:
             break
@@ -208,7 +213,11 @@ def pool(evidence: Evidence, *, prior_scale: float, points: int) -> Pooled:
         E θ   = Xβ̂ + τ²Σ⁻¹(y − Xβ̂)
         Var θ = τ²I − τ⁴Σ⁻¹ + (X − τ²q) B (X − τ²q)'
     """
-    spread = spread_posterior(evidence, prior_scale=prior_scale, points=points)
+    return pool_given(evidence, spread_posterior(evidence, prior_scale=prior_scale, points=points))
+
+
+def pool_given(evidence: Evidence, spread: SpreadPosterior) -> Pooled:
+    """As ``pool``, for a posterior of τ that is already known; one point of weight 1 gives the BLUPs at that τ."""
     keep = spread.weight > spread.weight.max() * 1e-11
     tau, weight = spread.tau[keep], spread.weight[keep] / spread.weight[keep].sum()
     given = _condition(evidence, tau)
