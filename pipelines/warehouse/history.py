@@ -207,12 +207,13 @@ def _build(con: duckdb.DuckDBPyConnection, as_of: datetime | None, policy: Polic
     as_of_at = as_of if as_of is not None else _default_as_of(con)
     known = {"as_of_at": as_of_at}
     _take_facts(con, as_of_at, asked_for=as_of is not None)
-    currency = settings.reporting_currency or _one(con, "reporting_currency") or NO_CURRENCY
-    money = {**known, "reporting_currency": currency}
     con.execute("create table constants as select cast($as_of_at as timestamp) as as_of_at", known)
     make = _maker(con)
     make("stage_flags", {})
+    make("opportunity_seen", {})
     make("opportunity_extracts", known)
+    currency = settings.reporting_currency or _one(con, "reporting_currency") or NO_CURRENCY
+    money = {**known, "reporting_currency": currency}
     make("opportunity_changes", known)
     make("opportunity_openings", {})
     make("opportunity_closings", known)

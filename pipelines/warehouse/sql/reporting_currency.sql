@@ -1,4 +1,5 @@
--- One row: the currency whose rate is exactly 1, else the one most deals, calls, quotas and bookings are in; null if none.
+-- One row: the currency whose rate is exactly 1, else the one most visible deals, calls, quotas and bookings are in; null
+-- if none. A deal counts once, as first extracted, so that a later extract does not change the past.
 with rates as (
     select currency, max(rate_to_reporting) as highest, min(rate_to_reporting) as lowest from fx_rates group by currency
 ),
@@ -8,7 +9,7 @@ units as (
 ),
 
 mentioned as (
-    select currency from opportunity_rows
+    select currency from opportunity_extracts where position = 1
     union all select currency from forecast_submissions
     union all select currency from quotas
     union all select currency from bookings
