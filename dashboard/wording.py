@@ -657,7 +657,8 @@ def funnel_title(outside: int, total: int, level: float) -> str:
     """How many own records lie outside the funnel, beside how many chance alone would put there."""
     if total == 0:
         return "No own record to draw yet"
-    chance = theme.count(round((1 - level) * total))
+    by_chance = round((1 - level) * total)
+    chance = theme.count(by_chance) if by_chance else "under 1"
     if outside == 0:
         return "Every own record lies where chance alone could put it"
     lie = "lies" if outside == 1 else "lie"

@@ -16,9 +16,16 @@ def how_computed(*sources: Callable[..., object], label: str = "How computed") -
     with st.popover(label, icon=":material/function:", type="tertiary"):
         for source in sources:
             documented = inspect.getdoc(source) or ""
-            title = documented.partition("**")[2].partition("**")[0].rstrip(".")
-            st.markdown(f"**{theme.escape(title or source.__name__.replace('_', ' '))}**")
+            st.markdown(f"**{theme.escape(_heading(source, documented))}**")
             st.markdown(definitions.markdown(documented))
+
+
+def _heading(source: Callable[..., object], documented: str) -> str:
+    """What the Method page calls it, else the bold words its definition opens with."""
+    path = f"{source.__module__}:{source.__qualname__}"
+    known = {entry: heading for _, entries in definitions.SECTIONS for heading, entry in entries}
+    title = documented.partition("**")[2].partition("**")[0].rstrip(".") if documented.startswith("**") else ""
+    return known.get(path) or title or source.__qualname__.replace("_", " ")
 
 
 def said(sentence: str) -> None:
@@ -55,4 +62,5 @@ def choose_forecaster(people: list[tuple[str, str]]) -> None:
     )
     if found is not None and found != asked:
         page = st.Page(lambda: None, title="One forecaster", url_path=FORECASTER)
-        st.switch_page(page, query_params={**st.query_params.to_dict(), FORECASTER: found})
+        # The shared filters are bound to the URL and stay there by themselves.
+        st.switch_page(page, query_params={FORECASTER: found})

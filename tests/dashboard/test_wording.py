@@ -292,6 +292,19 @@ def test_a_title_never_runs_over() -> None:
     assert len(wording.funnel_title(12_345, 20_000, 0.95)) <= wording.TITLE_LENGTH
 
 
+@pytest.mark.parametrize(
+    ("outside", "total", "said"),
+    [
+        (0, 0, "No own record to draw yet"),
+        (0, 9, "Every own record lies where chance alone could put it"),
+        (1, 4, "1 of 4 records lies outside; chance alone puts under 1 there"),
+        (15, 38, "15 of 38 records lie outside; chance alone puts 2 there"),
+    ],
+)
+def test_funnel_title(outside: int, total: int, said: str) -> None:
+    assert wording.funnel_title(outside, total, 0.95) == said
+
+
 # Forecasters
 
 
