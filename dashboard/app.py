@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -91,19 +92,19 @@ def nothing_published(workspace: Workspace) -> None:
     """The first page of an empty workspace: what to do next, and what it takes."""
     landed = workspace.landing.exists()
     st.title("Files have landed; nothing is published yet" if landed else "No forecast to judge yet", anchor=False)
-    folder = theme.escape(str(workspace.root))
+    folder, quoted = theme.escape(str(workspace.root)), shlex.quote(str(workspace.root))
     if landed:
         st.markdown(f"One command turns what has landed in {folder} into an edition these pages can show:")
-        st.code(f"forecast-trust publish --workspace {workspace.root}", language=None)
+        st.code(f"forecast-trust publish --workspace {quoted}", language=None, wrap_lines=True)
         st.markdown("Then reload this page.")
         return
     st.markdown(f"The workspace {folder} is empty. See a simulated company first:")
-    st.code(f"forecast-trust demo --workspace {workspace.root}", language=None)
+    st.code(f"forecast-trust demo --workspace {quoted}", language=None, wrap_lines=True)
     st.markdown("Or bring your own numbers, then publish them:")
     st.code(
-        f"forecast-trust ingest FILES --workspace {workspace.root}\n"
-        f"forecast-trust publish --workspace {workspace.root}",
+        f"forecast-trust ingest FILES --workspace {quoted}\nforecast-trust publish --workspace {quoted}",
         language=None,
+        wrap_lines=True,
     )
     st.markdown(
         "A spreadsheet with one row per forecaster and period is enough: *forecaster_id*, *period_start_on*, "
