@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -62,6 +62,7 @@ class Sink(Protocol):
         sha256: str,
         batches: Iterable[tuple[pl.DataFrame, pl.DataFrame]],
         extracted_at: datetime | None = None,
+        stated_columns: Collection[str] | None = None,
     ) -> LandResult: ...
 
     def record_failed(
@@ -183,6 +184,7 @@ def _ingest_plan(
             sha256=export.sha256,
             batches=_told(sorter, progress),
             extracted_at=stamp,
+            stated_columns=plan.stated_columns,
         )
     except FileError as error:
         sink.record_failed(

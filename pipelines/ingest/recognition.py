@@ -38,6 +38,12 @@ class Plan:
         return self.mapping.label if name == self.layout.table else f"{self.mapping.label}/{name}"
 
     @property
+    def stated_columns(self) -> tuple[str, ...]:
+        """Canonical columns that this file says something about: its own, and those the mapping gives it."""
+        rules = self.layout.columns
+        return tuple(name for name in rules if self.sources.get(name) or not _needs_header(rules[name]))
+
+    @property
     def used_keys(self) -> frozenset[str]:
         return frozenset(key for keys in self.sources.values() for key in keys)
 

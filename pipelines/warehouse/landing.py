@@ -2,13 +2,15 @@
 
 One table ``landed_<table>`` per input table: the contract's columns, then ``load_id`` and ``line`` (where the row came
 from), ``key_hash`` and ``row_hash``. A row is in force for its key until a later load brings another content for that
-key; nothing is updated or deleted. A file lands in one transaction, rows, rejects and ledger entry together, or not at
-all: a killed process leaves the file unlanded and everything before it intact.
+key; nothing is updated or deleted. A column that a file does not have says nothing: the row keeps there what was in
+force, and the ledger's ``stated_columns`` tells what the file itself stated. A file lands in one transaction, rows,
+rejects and ledger entry together, or not at all: a killed process leaves the file unlanded and everything before it
+intact.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -43,9 +45,13 @@ create table if not exists rejected_rows (
     file_name VARCHAR, line BIGINT, table_name VARCHAR, rule VARCHAR, column_name VARCHAR, value VARCHAR,
     amount DECIMAL(18,2), load_id BIGINT
 );
+alter table loads add column if not exists stated_columns VARCHAR;
 """
 
 _REJECTED_COLUMNS = ("file_name", "line", "table_name", "rule", "column_name", "value", "amount")
+
+_HELD_BY_STAGE = frozenset({"is_closed", "is_won", "outcome_reason", "modified_at"})
+"""Columns of an opportunity that were stated of one stage: they outlive a file without them only while it lasts."""
 
 
 @dataclass(frozen=True)
@@ -123,8 +129,14 @@ class Landing:
         sha256: str,
         batches: Iterable[tuple[pl.DataFrame, pl.DataFrame]],
         extracted_at: datetime | None = None,
+        stated_columns: Collection[str] | None = None,
     ) -> LandResult:
         """Land one file: everything of it or nothing.
+
+        ``stated_columns``: the columns that the file has, or that its mapping gives it; a column with any value counts
+        in any case. None: not known, and all of them count. What a file does not state stays as it was in force for
+        that key, and does not make a row a changed one; of an opportunity, the flags, reason and stamp of its stage
+        stay only while the stage does.
 
         Each batch is (accepted rows in the contract's columns + ``line`` Int64, unique in the file; rejected rows in
         the columns of contracts.RejectedRows). Errors raised by ``batches`` pass through and nothing of the file
@@ -136,6 +148,7 @@ class Landing:
             try:
                 load_id = self._next_load_id()
                 self._stage(contract, batches, load_id)
+                stated = None if stated_columns is None else self._carry_over(contract, stated_columns)
                 self._settle(contract, file_name, load_id)
                 result = self._count(load_id)
                 self._con.execute("drop table staged_rows; drop table outcomes; drop view landed_rows")
@@ -148,6 +161,7 @@ class Landing:
                     extracted_at=extracted_at,
                     result=result,
                     status="landed",
+                    stated_columns=stated,
                 )
             except BaseException:
                 self._con.execute("rollback")
@@ -182,6 +196,38 @@ class Landing:
                     {"load_id": load_id},
                 )
                 con.unregister("batch_rejects")
+
+    def _carry_over(self, contract: InputTable, stated_columns: Collection[str]) -> tuple[str, ...]:
+        """Fill the columns that the file does not state from the row in force of each key; return those it states."""
+        con, columns = self._con, contract.columns
+        counts = con.execute(f"select {', '.join(f'count({name})' for name in columns)} from staged_rows").fetchall()[0]
+        stated = tuple(name for name, count in zip(columns, counts, strict=True) if count > 0 or name in stated_columns)
+        unsaid = [name for name in columns if name not in stated and name not in contract.key]
+        if not unsaid:
+            return stated
+
+        def source(name: str) -> str:
+            if name not in unsaid:
+                return f"staged_rows.{name}"
+            if contract.name == "opportunities" and name in _HELD_BY_STAGE:
+                return f"case when staged_rows.stage = in_force.stage then in_force.{name} end as {name}"
+            return f"in_force.{name}"
+
+        con.execute(
+            f"create or replace temp table carried_rows as "
+            f"with newest as (select key_hash, max(load_id) as load_id from landed_{contract.name} "
+            "where key_hash in (select key_hash from staged_rows) group by key_hash), "
+            f"in_force as (select landed_{contract.name}.* from landed_{contract.name} "
+            "inner join newest using (key_hash, load_id)) "
+            f"select {', '.join(source(name) for name in columns)}, staged_rows.line, staged_rows.key_hash, precedence_at "
+            "from staged_rows left join in_force using (key_hash)"
+        )
+        con.execute(
+            f"create or replace temp table staged_rows as select {', '.join(columns)}, line, key_hash, "
+            f"{hash_expression(columns)} as row_hash, precedence_at from carried_rows"
+        )
+        con.execute("drop table carried_rows")
+        return stated
 
     def _settle(self, contract: InputTable, file_name: str, load_id: int) -> None:
         """Decide what becomes of each staged row, land what is new, keep the losers of a repeated key as rejects."""
@@ -285,12 +331,14 @@ class Landing:
         status: str,
         problem: str | None = None,
         remedy: str | None = None,
+        stated_columns: tuple[str, ...] | None = None,
     ) -> None:
         self._con.execute(
             """
             insert into loads select
                 $load_id, $file_name, $table_name, $mapping_name, $sha256, $extracted_at, $landed_at, $row_count,
-                $accepted_count, $rejected_count, $unchanged_count, $rejected_amount, $status, $problem, $remedy
+                $accepted_count, $rejected_count, $unchanged_count, $rejected_amount, $status, $problem, $remedy,
+                $stated_columns
             """,
             {
                 "load_id": load_id,
@@ -308,6 +356,7 @@ class Landing:
                 "status": status,
                 "problem": problem,
                 "remedy": remedy,
+                "stated_columns": None if stated_columns is None else ",".join(stated_columns),
             },
         )
 

@@ -87,7 +87,7 @@ stated as (
         '4=' || cast(close_on as varchar),
         case when states_forecast_category then '4' || coalesce('=' || forecast_category, '-') end,
         case when states_probability_rate then '4' || coalesce('=' || cast(probability_rate as varchar), '-') end,
-        '4=' || case when is_deleted then 'true' else 'false' end
+        case when states_is_deleted then '4=' || case when is_deleted then 'true' else 'false' end end
     from extracts
     where seen_at <= cast($as_of_at as timestamp)
     union all
