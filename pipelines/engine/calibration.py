@@ -23,7 +23,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import dataframely as dy
 import numpy as np
 import polars as pl
 import statsmodels.api as sm
@@ -34,6 +33,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from pipelines.engine.leaks import is_leak, separation
 from pipelines.policy import Policy
+from pipelines.process_contracts import ProbabilityCalibration
 
 Floats = NDArray[np.float64]
 
@@ -48,57 +48,6 @@ BAND_DRAWS = 500
 BAND_LEVEL = 0.90
 FEW_VALUES = 12
 """Stage probabilities have 5 to 7 values: then the curve is each value's own rate. Above, the pooled steps are bins."""
-
-
-class ProbabilityCalibration(dy.Schema):
-    """Source × week_of_period × weighting (``count``, ``money``) × bin; the source's own figures repeated on each row.
-
-    Bin: ``predicted_rate`` and ``observed_rate`` (weighted means), ``lower, upper, level`` Wilson interval of the
-    observed, ``band_lower, band_upper`` where the reliability curve would lie were the probabilities true (90 %).
-    Source: ``brier`` = ``miscalibration`` − ``discrimination`` + ``uncertainty``, ``miscalibration_p_value`` from the
-    band's draws; ``gap_rate`` with ``gap_lower, gap_upper, gap_p_value`` (t over periods); Cox ``intercept``, ``slope``
-    (below 1: over-confident) with clustered errors; ``spiegelhalter_z`` over uncertain deals, ``certain_count`` given
-    0 or 1 and ``certain_wrong_count`` of them wrong. ``direction``: ``runs_high``, ``runs_low``, ``fair``,
-    ``not_enough_evidence``. ``status``: ``ok``, ``not_enough_history``, ``one_outcome``, ``refused_as_leak`` (numbers
-    null: the field knew the outcome).
-    """
-
-    source = dy.String(nullable=False)
-    week_of_period = dy.Int64(nullable=True)
-    weighting = dy.String(nullable=False)
-    bin = dy.Int64(nullable=True)
-    predicted_rate = dy.Float64(nullable=True)
-    observed_rate = dy.Float64(nullable=True)
-    lower = dy.Float64(nullable=True)
-    upper = dy.Float64(nullable=True)
-    level = dy.Float64(nullable=True)
-    band_lower = dy.Float64(nullable=True)
-    band_upper = dy.Float64(nullable=True)
-    deal_count = dy.Int64(nullable=True)
-    won_count = dy.Int64(nullable=True)
-    total_count = dy.Int64(nullable=False)
-    unrated_count = dy.Int64(nullable=False)
-    period_count = dy.Int64(nullable=False)
-    brier = dy.Float64(nullable=True)
-    miscalibration = dy.Float64(nullable=True)
-    discrimination = dy.Float64(nullable=True)
-    uncertainty = dy.Float64(nullable=True)
-    miscalibration_p_value = dy.Float64(nullable=True)
-    gap_rate = dy.Float64(nullable=True)
-    gap_lower = dy.Float64(nullable=True)
-    gap_upper = dy.Float64(nullable=True)
-    gap_p_value = dy.Float64(nullable=True)
-    cox_intercept = dy.Float64(nullable=True)
-    cox_slope = dy.Float64(nullable=True)
-    cox_slope_lower = dy.Float64(nullable=True)
-    cox_slope_upper = dy.Float64(nullable=True)
-    clipped_count = dy.Int64(nullable=True)
-    spiegelhalter_z = dy.Float64(nullable=True)
-    certain_count = dy.Int64(nullable=True)
-    certain_wrong_count = dy.Int64(nullable=True)
-    separation_rate = dy.Float64(nullable=True)
-    direction = dy.String(nullable=False)
-    status = dy.String(nullable=False)
 
 
 @dataclass(frozen=True)

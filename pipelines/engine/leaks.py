@@ -13,11 +13,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import dataframely as dy
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from scipy import stats
+
+from pipelines.process_contracts import Leaks
 
 REFUSED_FROM = 0.95
 SUSPECT_FROM = 0.90
@@ -28,24 +29,6 @@ MIN_WORD_COUNT = 10
 """Words seen on fewer deals are taken together: a field unique to each deal would otherwise know everything."""
 
 DECILES = 10
-
-
-class Leaks(dy.Schema):
-    """Field: ``separation_rate`` with its 95 % ``lower, upper``; ``how``: by ``order``,
-    ``level``, ``word`` or ``emptiness``.
-
-    ``status``: ``usable``, ``suspect`` (separates 9 in 10: look at when it is filled in), ``refused_as_leak``,
-    ``not_enough_history``, ``constant``.
-    """
-
-    field = dy.String(nullable=False)
-    separation_rate = dy.Float64(nullable=True)
-    lower = dy.Float64(nullable=True)
-    upper = dy.Float64(nullable=True)
-    how = dy.String(nullable=True)
-    won_count = dy.Int64(nullable=False)
-    lost_count = dy.Int64(nullable=False)
-    status = dy.String(nullable=False)
 
 
 @dataclass(frozen=True)

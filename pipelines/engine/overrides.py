@@ -9,63 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import pairwise
 
-import dataframely as dy
 import polars as pl
 
 from pipelines.engine.value_added import MIN_PERIODS_VERDICT, VERDICT_LEVEL, paired_difference, verdict
 from pipelines.policy import COMPANY_SCOPE
+from pipelines.process_contracts import Overrides, OverrideSummary
 
 HUMAN_CHAIN = ("stage_weighted", "rep_rollup", "manager", "executive")
 """Each of these starts from the one before it, so the difference between neighbours is an override."""
 
 SIZE_BANDS = ((0.05, "small"), (0.15, "middle"))
 """An override below 5 % of the call it changes is small, below 15 % middle, else large."""
-
-
-class Overrides(dy.Schema):
-    """One row per call that a step changed or left: scope × step × reference step × week_of_period × period.
-
-    ``adjustment_amount`` = call − reference call (positive: raised). ``improvement_amount`` = |reference error| −
-    |error| (positive: the override helped). ``override_direction``: ``raised``, ``lowered``, ``unchanged``.
-    """
-
-    scope = dy.String(nullable=False)
-    step = dy.String(nullable=False)
-    reference_step = dy.String(nullable=False)
-    week_of_period = dy.Int64(nullable=False)
-    period_start_on = dy.Date(nullable=False)
-    reference_amount = dy.Decimal(18, 2, nullable=False)
-    forecast_amount = dy.Decimal(18, 2, nullable=False)
-    actual_amount = dy.Decimal(18, 2, nullable=False)
-    adjustment_amount = dy.Decimal(18, 2, nullable=False)
-    adjustment_rate = dy.Float64(nullable=True)
-    improvement_amount = dy.Decimal(18, 2, nullable=False)
-    override_direction = dy.String(nullable=False)
-    size_band = dy.String(nullable=True)
-
-
-class OverrideSummary(dy.Schema):
-    """Step × reference step × week × direction × size (``all`` = both sizes or directions together).
-
-    Improvements are averaged within a period first: overrides of one quarter share its luck.
-    """
-
-    step = dy.String(nullable=False)
-    reference_step = dy.String(nullable=False)
-    week_of_period = dy.Int64(nullable=False)
-    override_direction = dy.String(nullable=False)
-    size_band = dy.String(nullable=False)
-    override_count = dy.Int64(nullable=False)
-    helped_count = dy.Int64(nullable=False)
-    period_count = dy.Int64(nullable=False)
-    improvement_amount = dy.Decimal(18, 2, nullable=False)
-    mean_amount = dy.Decimal(18, 2, nullable=False)
-    lower_amount = dy.Decimal(18, 2, nullable=True)
-    upper_amount = dy.Decimal(18, 2, nullable=True)
-    level = dy.Float64(nullable=False)
-    p_value = dy.Float64(nullable=True)
-    direction = dy.String(nullable=False)
-    status = dy.String(nullable=False)
 
 
 def override_ledger(calls: pl.DataFrame, chain: Iterable[str] = HUMAN_CHAIN) -> pl.DataFrame:

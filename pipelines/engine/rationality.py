@@ -23,7 +23,6 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 
-import dataframely as dy
 import numpy as np
 import polars as pl
 import statsmodels.api as sm
@@ -33,6 +32,7 @@ from statsmodels.tools.sm_exceptions import PerfectSeparationWarning
 
 from pipelines.engine.change import cusum, cusum_limit, cusum_run_length, ols_cusum, self_starting_scores
 from pipelines.policy import Policy
+from pipelines.process_contracts import Rationality
 
 Floats = NDArray[np.float64]
 Row = dict[str, object]
@@ -44,39 +44,6 @@ LEVEL = 0.90
 
 CUSUM_ALARM_PERIODS = 40
 """Quarters (ten years) between false alarms of a lean that never changed."""
-
-
-class Rationality(dy.Schema):
-    """Layer × category × week_of_period × test.
-
-    ``estimate`` with ``lower, upper, level`` and ``p_value``: what each test row above says. ``statistic`` t, F, sup of
-    the CUSUM, or its highest excursion; ``limit`` what it is held against, ``in_control_run_count`` and
-    ``shifted_run_count`` periods to an alarm without a change, and with one of a standard deviation (``cusum``).
-    ``from_period_on``: first period of the change or alarm. ``direction``: ``runs_high``, ``runs_low`` (level_bias);
-    ``too_steep`` (big calls too big), ``too_flat``, ``off_the_line`` (slope); ``anchoring``, ``over_reaction``
-    (revision); ``rose``, ``fell`` (the error, in change and cusum); ``no_detectable_effect``;
-    ``not_enough_evidence``; null for shares.
-    ``status``: ``ok``, ``not_enough_history``, ``no_variation``.
-    """
-
-    layer = dy.String(nullable=False)
-    category = dy.String(nullable=False)
-    week_of_period = dy.Int64(nullable=False)
-    test = dy.String(nullable=False)
-    estimate = dy.Float64(nullable=True)
-    lower = dy.Float64(nullable=True)
-    upper = dy.Float64(nullable=True)
-    level = dy.Float64(nullable=True)
-    statistic = dy.Float64(nullable=True)
-    p_value = dy.Float64(nullable=True)
-    limit = dy.Float64(nullable=True)
-    in_control_run_count = dy.Float64(nullable=True)
-    shifted_run_count = dy.Float64(nullable=True)
-    from_period_on = dy.Date(nullable=True)
-    pair_count = dy.Int64(nullable=False)
-    period_count = dy.Int64(nullable=False)
-    direction = dy.String(nullable=True)
-    status = dy.String(nullable=False)
 
 
 @dataclass(frozen=True)
@@ -359,7 +326,7 @@ def _cusum_row(errors: Floats, starts: list[object]) -> Row:
     row: Row = {
         "test": "cusum",
         "statistic": float(max(high.max(), low.max())),
-        "limit": limit,
+        "alarm_limit": limit,
         "in_control_run_count": float(CUSUM_ALARM_PERIODS),
         "shifted_run_count": cusum_run_length(limit, 1.0),
         "direction": "no_detectable_effect",

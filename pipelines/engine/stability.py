@@ -18,7 +18,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import dataframely as dy
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -27,6 +26,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from pipelines.engine import dispersion
 from pipelines.policy import Policy
+from pipelines.process_contracts import RateStability
 
 Floats = NDArray[np.float64]
 Row = dict[str, object]
@@ -40,50 +40,6 @@ STABLE_DRIFT = 0.20
 
 DRIFT_LEVEL = 0.90
 """A 90 % interval inside the zone is a 5 % equivalence test on each side."""
-
-
-class RateStability(dy.Schema):
-    """Measure × item × scope × period; the verdict on the whole history repeated on each row.
-
-    ``estimate`` of the period with ``lower, upper, level``; ``limit_lower, limit_upper`` Laney's p′ limits and
-    ``is_outside_limits``. ``overall`` over all periods with ``overall_lower, overall_upper`` (over periods, so spread
-    between them counts). ``overdispersion`` φ = X²/df and its ``p_value``. ``drift_rate`` change a year (of the odds,
-    the coverage, or the days: 0.1 = a tenth up) with ``drift_lower, drift_upper`` (90 %) and ``drift_p_value``.
-    ``next_lower, next_upper, next_level`` where the next period should land, ``next_basis`` ``jumps`` or ``drift``.
-    Unit of ``estimate``: a rate; for coverage, pipeline per unit landed; for durations, days (geometric mean).
-    ``direction``: ``stable``, ``drifting``, ``jumpy``, ``too_little_data``. ``status``: ``ok``, ``inconclusive``,
-    ``not_enough_history``, ``one_outcome`` (nothing, or everything, went on).
-    """
-
-    measure = dy.String(nullable=False)
-    item = dy.String(nullable=True)
-    scope = dy.String(nullable=False)
-    period_start_on = dy.Date(nullable=False)
-    trial_count = dy.Int64(nullable=True)
-    estimate = dy.Float64(nullable=True)
-    lower = dy.Float64(nullable=True)
-    upper = dy.Float64(nullable=True)
-    level = dy.Float64(nullable=False)
-    limit_lower = dy.Float64(nullable=True)
-    limit_upper = dy.Float64(nullable=True)
-    is_outside_limits = dy.Bool(nullable=True)
-    overall = dy.Float64(nullable=True)
-    overall_lower = dy.Float64(nullable=True)
-    overall_upper = dy.Float64(nullable=True)
-    period_count = dy.Int64(nullable=False)
-    overdispersion = dy.Float64(nullable=True)
-    p_value = dy.Float64(nullable=True)
-    laney_sigma = dy.Float64(nullable=True)
-    drift_rate = dy.Float64(nullable=True)
-    drift_lower = dy.Float64(nullable=True)
-    drift_upper = dy.Float64(nullable=True)
-    drift_p_value = dy.Float64(nullable=True)
-    next_lower = dy.Float64(nullable=True)
-    next_upper = dy.Float64(nullable=True)
-    next_level = dy.Float64(nullable=False)
-    next_basis = dy.String(nullable=True)
-    direction = dy.String(nullable=False)
-    status = dy.String(nullable=False)
 
 
 @dataclass(frozen=True)

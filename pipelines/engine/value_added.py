@@ -25,7 +25,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
-import dataframely as dy
 import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
@@ -33,6 +32,7 @@ from scipy import stats
 
 from pipelines.contracts import MONEY
 from pipelines.policy import COMPANY_SCOPE, Policy
+from pipelines.process_contracts import ValueAdded
 
 LADDER = (
     "naive_last_year",
@@ -57,42 +57,6 @@ MIN_PERIODS_VERDICT = 6
 
 EXACT_FLIPS = 40
 """Periods up to which the sign flip is enumerated; beyond, its distribution is the normal one to two decimals."""
-
-
-class ValueAdded(dy.Schema):
-    """Scope × week_of_period × step × reference step.
-
-    ``fva_amount`` mean over periods of the reference's |error| minus the step's (positive: the step lands nearer).
-    ``fva_rate`` the same over the period's target (``scale`` says what stands for it), with its ``lower, upper, level``
-    (t over periods). ``p_value`` exact sign flip; ``t_p_value`` paired t. ``relative_mae_rate`` step's mean |error|
-    over the reference's; ``average_relative_mae_rate`` its geometric mean over ``team_count`` teams (company rows).
-    ``adjustment_slope``: actual − step on step − reference; above 0 the adjustment was too timid, below 0 too bold.
-    ``direction``: ``adds_value``, ``hurts``, ``no_detectable_effect``, ``not_enough_evidence``. ``status``: ``ok``,
-    ``not_enough_history``.
-    """
-
-    scope = dy.String(nullable=False)
-    week_of_period = dy.Int64(nullable=False)
-    step = dy.String(nullable=False)
-    reference_step = dy.String(nullable=False)
-    period_count = dy.Int64(nullable=False)
-    mae_amount = dy.Decimal(18, 2, nullable=True)
-    reference_mae_amount = dy.Decimal(18, 2, nullable=True)
-    fva_amount = dy.Decimal(18, 2, nullable=True)
-    fva_rate = dy.Float64(nullable=True)
-    lower = dy.Float64(nullable=True)
-    upper = dy.Float64(nullable=True)
-    level = dy.Float64(nullable=False)
-    t_statistic = dy.Float64(nullable=True)
-    t_p_value = dy.Float64(nullable=True)
-    p_value = dy.Float64(nullable=True)
-    relative_mae_rate = dy.Float64(nullable=True)
-    average_relative_mae_rate = dy.Float64(nullable=True)
-    team_count = dy.Int64(nullable=True)
-    adjustment_slope = dy.Float64(nullable=True)
-    scale = dy.String(nullable=True)
-    direction = dy.String(nullable=False)
-    status = dy.String(nullable=False)
 
 
 @dataclass(frozen=True)
