@@ -219,8 +219,8 @@ class Landing:
             "where key_hash in (select key_hash from staged_rows) group by key_hash), "
             f"in_force as (select landed_{contract.name}.* from landed_{contract.name} "
             "inner join newest using (key_hash, load_id)) "
-            f"select {', '.join(source(name) for name in columns)}, staged_rows.line, staged_rows.key_hash, precedence_at "
-            "from staged_rows left join in_force using (key_hash)"
+            f"select {', '.join(source(name) for name in columns)}, staged_rows.line, staged_rows.key_hash, "
+            "precedence_at from staged_rows left join in_force using (key_hash)"
         )
         con.execute(
             f"create or replace temp table staged_rows as select {', '.join(columns)}, line, key_hash, "
