@@ -188,7 +188,7 @@ def reason(code: str, frame: Frame, grounds: Grounds) -> str:
         "missing_calls": f"{grounds.missing_count} of {usual} who usually call by now have not",
         "stale": "nothing tells how old the data are"
         if days is None
-        else f"the newest recorded fact is {theme.plural(days, 'day')} old",
+        else f"the newest recorded fact is {lapse(days)} old",
         "no_call_now": f"no call has been made for {frame.period_label or 'the open ' + frame.noun}",
         "on_record": fair,
     }
@@ -232,7 +232,7 @@ def check_sentence(check: Check, frame: Frame, grounds: Grounds) -> str:
     if summary.naive_wape_rate is not None and summary.skill_rate is not None:
         closer = "Closer" if summary.skill_rate > 0 else "No closer"
         skill = f"{closer} than {_naive(frame)}, which was {theme.percent(summary.naive_wape_rate, 1)} off"
-    days = "unknown age" if fresh.age_days is None else f"{theme.plural(fresh.age_days, 'day')} old"
+    days = "of unknown age" if fresh.age_days is None else f"{lapse(fresh.age_days)} old"
     return {
         "lean": f"On average, calls {lean}; within {zone} is asked.",
         "close": f"{summary.fair_count} of {n} landed within {zone}; more than half is asked.",
@@ -330,7 +330,15 @@ def trust_cards(
 def age(fresh: Freshness) -> str:
     if fresh.age_days is None:
         return theme.MISSING
-    return "same day" if fresh.age_days == 0 else theme.plural(fresh.age_days, "day")
+    return "same day" if fresh.age_days == 0 else lapse(fresh.age_days)
+
+
+def lapse(days: int) -> str:
+    """``12 days``, ``3 months``, ``6 years``: in the largest unit of which two have passed; whole units only."""
+    for length, unit in ((365, "year"), (30, "month")):
+        if days >= 2 * length:
+            return theme.plural(days // length, unit)
+    return theme.plural(days, "day")
 
 
 def trend(summary: RecordSummary) -> str | None:

@@ -131,8 +131,6 @@ def _table(answer: TrustAnswer) -> None:
 
 def _without_calls(answer: TrustAnswer) -> None:
     deals = answer.deals
-    for sentence in wording.without_calls(deals.has_deals):
-        parts.said(sentence)
     if deals.open_count:
         sentence = wording.open_deals(
             deals.open_count,
@@ -141,4 +139,6 @@ def _without_calls(answer: TrustAnswer) -> None:
             deals.past_due_amount,
             answer.context.currency,
         )
+        parts.said(sentence)
+    for sentence in wording.without_calls(deals.has_deals):
         parts.said(sentence)

@@ -149,6 +149,14 @@ def test_every_code_of_the_engine_has_a_clause() -> None:
     assert set(wording.VERDICTS) == set(STATES)
 
 
+@pytest.mark.parametrize(
+    ("days", "said"),
+    [(1, "1 day"), (59, "59 days"), (60, "2 months"), (729, "24 months"), (730, "2 years"), (2_426, "6 years")],
+)
+def test_lapse(days: int, said: str) -> None:
+    assert wording.lapse(days) == said
+
+
 def test_few_periods_in_the_singular_and_none() -> None:
     one = replace(GROUNDS, summary=replace(SUMMARY, period_count=1))
     none = replace(GROUNDS, summary=replace(SUMMARY, period_count=0))
