@@ -25,6 +25,7 @@ from pipelines.errors import EditionError, WorkspaceError
 from pipelines.policy import DEFAULT_POLICY
 from pipelines.settings import Settings, Workspace
 from pipelines.warehouse import history
+from pipelines.warehouse.deal_states import deal_states
 from pipelines.warehouse.store import frame_schema
 from tests.warehouse_help import at, day, land, land_all, prepared
 
@@ -587,7 +588,9 @@ def test_every_statement_binds_against_empty_contract_tables(tmp_path: Path) -> 
             for name in PUBLISHED_TABLES:
                 if name in built.tables():
                     assert built.table(name).schema == pl.Schema(frame_schema(PUBLISHED_TABLES[name]))
-    assert used | {"landing_outcome.sql"} == set(STATEMENTS)
+            assert deal_states(built, [0, 3], DEFAULT_POLICY).is_empty()  # the one deal is due in a later period
+    elsewhere = {"landing_outcome.sql", "deal_states.sql"}
+    assert used | elsewhere == set(STATEMENTS)
 
 
 def test_a_statement_that_names_an_unknown_column_does_not_bind() -> None:
