@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser
 
 from pipelines import runs
 from pipelines.progress import Silent
 from pipelines.settings import Workspace
 from pipelines.warehouse import editions
 from tests.browser import harness
-from tests.browser.harness import Server
+from tests.browser.harness import Chromium, Server
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -23,7 +22,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
+def browser() -> Iterator[Chromium]:
     if harness.chromium() is None:
         pytest.skip(harness.HOW_TO_GET_CHROMIUM)
     with harness.browsing() as opened:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
 
 HOW_TO_GET_CHROMIUM = "needs Chromium: apt-get install chromium (Debian, Ubuntu), or put it on the PATH as `chromium`"
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -93,11 +93,29 @@ def health(url: str) -> str:
         return str(answer.read().decode())
 
 
+@dataclass
+class Chromium:
+    """One browser. Readers of one size and colour share a profile, so that the second finds what the first fetched."""
+
+    browser: Browser
+    profiles: dict[tuple[int, int, bool], BrowserContext] = field(default_factory=dict)
+
+    def profile(self, width: int, height: int, dark: bool) -> BrowserContext:
+        look = (width, height, dark)
+        if look not in self.profiles:
+            self.profiles[look] = self.browser.new_context(
+                viewport={"width": width, "height": height},
+                color_scheme="dark" if dark else "light",
+                reduced_motion="reduce",
+            )
+        return self.profiles[look]
+
+
 @contextmanager
-def browsing() -> Iterator[Browser]:
+def browsing() -> Iterator[Chromium]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=list(ARGUMENTS))
-        yield browser
+        yield Chromium(browser)
         browser.close()
 
 
@@ -165,15 +183,9 @@ class Visit:
 
 @contextmanager
 def visiting(
-    browser: Browser, server: Server, *, width: int = 1440, height: int = 900, dark: bool = False, scale: float = 1
+    browser: Chromium, server: Server, *, width: int = 1440, height: int = 900, dark: bool = False
 ) -> Iterator[Visit]:
-    context = browser.new_context(
-        viewport={"width": width, "height": height},
-        color_scheme="dark" if dark else "light",
-        device_scale_factor=scale,
-        reduced_motion="reduce",
-    )
-    page = context.new_page()
+    page = browser.profile(width, height, dark).new_page()
     visit = Visit(page, server)
 
     def note_request(request: Request) -> None:
@@ -189,7 +201,7 @@ def visiting(
     try:
         yield visit
     finally:
-        context.close()
+        page.close()
 
 
 def _wait_until_healthy(server: Server, process: subprocess.Popen[bytes]) -> None:

