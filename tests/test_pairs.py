@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -528,3 +528,16 @@ def test_no_currency_anywhere_is_no_currency(workspace: Workspace) -> None:
     land(workspace, "opportunities", [won("1")])
     with prepared(workspace, AFTER) as built:
         assert built.reporting_currency == "XXX"
+
+
+def test_a_spreadsheet_of_records_counts_every_quarter_it_has_an_actual_for(workspace: Workspace) -> None:
+    """Without period_end_on the calendar says when the last period ends, and its actual is known by then."""
+    starts = [f"{2024 + n // 4}-{3 * (n % 4) + 1:02d}-01" for n in range(8)]
+    rows = [
+        {"forecaster_id": "ann", "period_start_on": start, "forecast_amount": 10, "actual_amount": 9}
+        for start in starts
+    ]
+    land(workspace, "forecast_records", rows)
+    with prepared(workspace) as history:
+        assert history.as_of_at == datetime.fromisoformat("2025-12-31T23:59:59")
+        assert history.table("periods")["status"].to_list() == ["closed"] * 8

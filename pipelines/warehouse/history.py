@@ -204,7 +204,7 @@ def build(workspace: Workspace, as_of: datetime | None, policy: Policy, settings
 
 
 def _build(con: duckdb.DuckDBPyConnection, as_of: datetime | None, policy: Policy, settings: Settings) -> Prepared:
-    as_of_at = as_of if as_of is not None else _default_as_of(con)
+    as_of_at = as_of if as_of is not None else _default_as_of(con, settings)
     known = {"as_of_at": as_of_at}
     _take_facts(con, as_of_at, asked_for=as_of is not None)
     con.execute("create table constants as select cast($as_of_at as timestamp) as as_of_at", known)
@@ -269,15 +269,27 @@ def _one(con: duckdb.DuckDBPyConnection, name: str) -> str | None:
     return None if value is None else str(value)
 
 
-def _default_as_of(con: duckdb.DuckDBPyConnection) -> datetime:
+def _default_as_of(con: duckdb.DuckDBPyConnection, settings: Settings) -> datetime:
     """The latest instant that any landed event records. Errors: EditionError when nothing dated has landed."""
-    as_of_at = frame(con, statement("default_as_of")).item()
+    as_of_at = frame(con, statement("default_as_of"), {"record_end_on": _last_record_end(con, settings)}).item()
     if not isinstance(as_of_at, datetime):
         raise EditionError(
             "Nothing with a date has landed, so there is nothing to publish.",
             "Bring opportunities, forecast submissions or forecast records with `forecast-trust ingest PATH`.",
         )
     return as_of_at
+
+
+def _last_record_end(con: duckdb.DuckDBPyConnection, settings: Settings) -> date | None:
+    """Last day of the latest period that a landed record has an actual for, by the calendar where no row says it."""
+    records = frame(con, "select distinct period_start_on, period_end_on from landing.landed_forecast_records")
+    if records.is_empty():
+        return None
+    stated = frame(con, "select period_start_on, period_end_on, label from landing.landed_periods").rows()
+    calendar = decide_calendar(settings, records["period_start_on"].to_list(), stated)
+    last: date = records.select(pl.max("period_start_on")).item()
+    ends = [period.end_on for period in calendar.covering(last, last) if period.start_on <= last]
+    return max([*ends[-1:], *records["period_end_on"].drop_nulls()], default=last)
 
 
 def _take_facts(con: duckdb.DuckDBPyConnection, as_of_at: datetime, *, asked_for: bool) -> None:

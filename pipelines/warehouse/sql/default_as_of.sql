@@ -2,6 +2,7 @@
 -- Instants that a system stamped come first. Only where no export carries one do the days count on which deals were won
 -- and records end: a won deal's close date may be a typing error far ahead, a stamp is not. Future-dated rates, quotas
 -- and spans of people are plans, not events, and count only when nothing else is dated. A day's last second is meant.
+-- $record_end_on: the last day of the latest period that a forecast record has an actual for.
 with opportunities as (
     select * from landing.landed_opportunities
 ),
@@ -32,7 +33,7 @@ outcome_days as (
     select max(close_on) from opportunities
     where lower(regexp_replace(stage, '[^A-Za-z]', '', 'g')) in ('closedwon', 'won')
     union all
-    select max(coalesce(period_end_on, period_start_on)) from landing.landed_forecast_records
+    select cast($record_end_on as date)
 ),
 
 plan_days as (
