@@ -371,7 +371,7 @@ def test_records_alone_are_enough(workspace: Workspace) -> None:
         [record(), record("bob", layer="manager", category="best_case", week_of_period=0)],
     )
     with prepared(workspace) as built:
-        assert built.as_of_at.date() == date(2026, 7, 1)
+        assert built.as_of_at == datetime.fromisoformat("2026-09-30T23:59:59")
     bob, ann = pairs(workspace, "2026-09-30 23:59:59", week_of_period=None)
     assert (bob["layer"], bob["category"], bob["week_of_period"]) == ("manager", "best_case", 0)
     assert (ann["layer"], ann["category"], ann["week_of_period"], ann["source"]) == ("rep", "commit", 3, "records")
