@@ -88,6 +88,10 @@ class Policy:
     match_amount_cents: int = 100
     """... and never less than this many cents."""
 
+    movement_periods: int = 5
+    """Periods whose pipeline movement is told: the running one and the four before, a year of quarters to compare with;
+    older ones stand in older editions, so that an edition does not grow with history."""
+
     no_decision_pattern: str = r"no.?decision|no.?response|went dark|stalled|status quo|abandoned"
     """Words in a closed deal's stage or reason that mean the buyer decided nothing, rather than for somebody else."""
 

@@ -45,6 +45,8 @@ GRAINS: dict[str, tuple[str, ...]] = {
     "team_bias": ("scope", "layer", "category", "week_of_period"),
     "accuracy": ("layer", "category", "week_of_period", "period_start_on"),
     "deals": ("opportunity_id",),
+    "pipeline_movement": ("span_kind", "span_start_on", "scope", "movement"),
+    "movement_deals": ("period_start_on", "movement", "opportunity_id"),
 }
 """What one row of each published table stands for; rows are written in this order, so that editions can be compared."""
 
@@ -209,6 +211,32 @@ _INVARIANTS = {
     "pairs stand in published periods": """
         select count(*) from forecast_pairs as pairs
         left join periods using (period_start_on) where periods.period_start_on is null""",
+    "the pipeline's start and movements make its end": """
+        select count(*) from (
+            select span_kind, span_start_on, scope from pipeline_movement group by all
+            having sum(case when movement = 'end' then -amount else amount end) <> 0
+                or sum(case when movement = 'end' then -deal_count else deal_count end) <> 0
+        )""",
+    "the weeks' movements make the period's": """
+        select count(*) from pipeline_movement as period
+        left join (
+            select period_start_on, scope, movement, sum(amount) as amount
+            from pipeline_movement where span_kind = 'week' group by period_start_on, scope, movement
+        ) as weeks using (period_start_on, scope, movement)
+        where period.span_kind = 'period' and movement not in ('start', 'end')
+            and weeks.amount is distinct from period.amount""",
+    "the deals behind a movement sum to it": """
+        select count(*) from (
+            select period_start_on, movement, sum(amount) as amount, sum(deal_count) as deal_count
+            from movement_deals group by period_start_on, movement
+        ) as deals
+        left join pipeline_movement as told
+            on told.span_kind = 'period' and told.span_start_on = deals.period_start_on and told.scope = 'company'
+            and told.movement = deals.movement
+        where told.amount is distinct from deals.amount or told.deal_count is distinct from deals.deal_count""",
+    "every scope of a movement is published": """
+        select count(*) from pipeline_movement as told
+        left join scopes using (scope) where scopes.scope is null""",
     "every scope of a member is published": """
         select count(*) from scope_members as members
         left join scopes using (scope) where scopes.scope is null""",

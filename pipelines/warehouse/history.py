@@ -30,6 +30,7 @@ from pipelines.policy import Policy
 from pipelines.settings import Settings, Workspace
 from pipelines.warehouse.calendar import Calendar, decide_calendar
 from pipelines.warehouse.landing import Landing
+from pipelines.warehouse.movement import lay_movement
 from pipelines.warehouse.store import STORAGE_FAULTS, connect, content_digest, frame, frame_schema, statement, trouble
 
 _FOR_GOOD = datetime.fromisoformat("9999-12-31")
@@ -66,7 +67,10 @@ _EVENT_TABLES = (
     "bookings", "activities", "leads",
 )  # fmt: skip
 
-_COPIED = ("scopes", "scope_members", "forecast_pairs", "deals", "table_status", "quotas", "inputs", "rejected_rows")
+_COPIED = (
+    "scopes", "scope_members", "forecast_pairs", "deals", "table_status", "quotas", "inputs", "rejected_rows",
+    "pipeline_movement", "movement_deals",
+)  # fmt: skip
 
 
 class Invariant(NamedTuple):
@@ -237,6 +241,7 @@ def _build(con: duckdb.DuckDBPyConnection, as_of: datetime | None, policy: Polic
     make("scopes", known)
     make("scope_members", {**known, "lock_week": policy.lock_week})
     make("deals", {**money, "inactive_days": policy.inactive_days})
+    lay_movement(make, weeks, policy)
     make("inputs", {})
     _gather_rejects(con, as_of_at, calendar)
     _tell_table_status(con, as_of_at)
