@@ -203,6 +203,13 @@ def test_no_label_under_six_quarters_or_ten_deals(
     assert (frame["landing_rate"].round(2) <= 0.53).all()
 
 
+def test_one_quarter_has_no_estimate_beside_peers_who_have_one() -> None:
+    frame = forecaster_bias(pairs_of({f"r{i}": steady(0.8) for i in range(4)} | {"x": [(100.0, 90.0)]}), DEFAULT_POLICY)
+    x = one(frame, "x")
+    assert (x["pair_count"], x["landing_rate"], x["estimate"], x["own_variance"]) == (1, 0.9, None, None)
+    assert one(frame, "r0")["estimate"] is not None
+
+
 def test_a_missing_call_is_dropped_and_a_call_of_zero_is_not() -> None:
     peers = {f"r{i}": steady(0.9) for i in range(5)}
     missing = forecaster_bias(pairs_of(peers | {"x": [*steady(0.9)[:7], (None, 50_000.0)]}), DEFAULT_POLICY)
@@ -301,7 +308,7 @@ def test_negative_sums_are_no_ratio() -> None:
 
 def test_rows_that_are_not_closed_pairs_change_nothing() -> None:
     pairs = reference()
-    extra = pairs_of({"R01": [(1e6, None)] * 3}, open_last=True).with_columns(
+    extra = pairs_of({"R01": [(1e6, 5.0)] * 3}).with_columns(
         period_start_on=pl.col("period_start_on").dt.offset_by("10y"),
         status=pl.Series(["open", "no_rate", "no_actual"]),
     )
@@ -352,6 +359,26 @@ def test_nobody_is_spoken_of_while_nobody_leans_beyond_chance() -> None:
         > 0.05
         > heterogeneity_p_value(unit, period, differ, variance)
     )
+
+
+def test_heterogeneity_against_a_slow_loop() -> None:
+    rng = np.random.default_rng(6)
+    forecast, actual = rng.uniform(50, 150, (5, 7)), rng.uniform(50, 150, (5, 7)) * np.linspace(0.7, 1.3, 5)[:, None]
+    variance = rng.uniform(0.01, 0.03, 5)
+    unit, period = np.divmod(np.arange(35), 7)
+    p_value = heterogeneity_p_value(unit, period, (forecast.ravel(), actual.ravel()), variance)
+    rates = actual.sum(axis=0) / forecast.sum(axis=0)
+    total = total_variance = third = 0.0
+    for i in range(5):
+        x = (actual[i] - rates * forecast[i]) / (rates * forecast[i]).sum()
+        products = [x[t] * x[s] for t in range(7) for s in range(7) if s != t]
+        squares = sum(product**2 for product in products)
+        total += sum(products) / variance[i]
+        total_variance += 2.0 * squares / variance[i] ** 2
+        third += 8.0 * squares**1.5 / variance[i] ** 3
+    df = 8.0 / (third / total_variance**1.5) ** 2
+    assert p_value == pytest.approx(stats.chi2.sf(df + total / np.sqrt(total_variance) * np.sqrt(2 * df), df))
+    assert 1e-6 < p_value < 0.9
 
 
 # Teams

@@ -371,6 +371,14 @@ def test_one_forecaster_alone_keeps_the_own_record() -> None:
     np.testing.assert_allclose(pooled.own_weight, 1.0, atol=1e-9)
 
 
+def test_without_peers_the_spread_keeps_its_prior_by_the_trapezoid_rule() -> None:
+    spread = spread_posterior(without_shock([-0.2], [0.04]), prior_scale=0.5, points=11)
+    density = stats.halfnorm.pdf(spread.tau, scale=0.5)
+    below = integrate.cumulative_trapezoid(density, spread.tau, initial=0.0)
+    expected = np.append(np.diff(spread.tau), 0.0) + np.insert(np.diff(spread.tau), 0, 0.0)
+    np.testing.assert_allclose(spread.weight, expected / 2.0 * density / below[-1], rtol=1e-12)
+
+
 def test_thousands_of_forecasters_pin_the_spread_and_the_grid_follows() -> None:
     rng = np.random.default_rng(3)
     size = 6000
