@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
+import numpy as np
 import polars as pl
 
 from pipelines.contracts import ForecastPairs
+from tests.engine.deal_company import deal_company
 
 FIRST_MONTH = 2022 * 12
 
@@ -68,3 +70,17 @@ def members_of(pairs: pl.DataFrame, teams: Mapping[str, str]) -> pl.DataFrame:
     people = pairs.select("period_start_on", pl.col("forecaster_id").alias("person_id")).unique()
     in_team = people.with_columns(scope=pl.col("person_id").replace_strict(teams, default=None)).drop_nulls()
     return pl.concat([people.with_columns(scope=pl.lit("company")), in_team])
+
+
+def made_up(reps: int = 8, quarters: int = 8, seed: int = 1, **planted: float) -> pl.DataFrame:
+    """Pairs of a team simulated deal by deal, see ``deal_company``."""
+    rng = np.random.default_rng(seed)
+    _, forecast, actual = deal_company(rng, reps=reps, quarters=quarters, **planted)
+    return pairs_of(
+        {f"r{i:02d}": list(zip(forecast[i].round(2), actual[i].round(2), strict=True)) for i in range(reps)}
+    )
+
+
+def steady(rate: float, *, quarters: int = 8, call: float = 100_000.0, wobble: float = 0.05) -> list[Call]:
+    """Calls of one size that land at ``rate``, a little above and below in turn."""
+    return [(call, round(call * rate * (1 + wobble * (-1) ** t), 2)) for t in range(quarters)]
