@@ -582,6 +582,150 @@ class TableStatus(dy.Schema):
     status = _text(required=True)
 
 
+class MissAttribution(dy.Schema):
+    """Closed period × lock week × scope × layer × cause: call_amount + Σ amount = actual_amount, residual exactly 0.
+
+    ``layer``: whose calls, added up over the scope; ``is_standing`` marks the layer that stands for it: executives'
+    where there are any, else managers', else reps'. The deals are the same whoever calls, so layers differ in
+    ``call_amount`` and ``judgement`` alone. ``deal_count``: deals with money in this cause (null for ``judgement``, which has none).
+    ``caller_count`` called by the lock, ``missing_count`` did not and usually do. ``rollup_basis``: ``category`` (deals
+    in the called forecast category or above, due in the period, and what was won by then), ``probability`` (deals due
+    in it at their probability, where no category is recorded at all) or ``none`` (neither is recorded). ``status``:
+    ``ok``; ``no_call`` (``judgement`` and ``call_amount`` null); ``no_rate`` (a deal in a currency without a rate: no
+    amount can be told).
+    """
+
+    period_start_on = _day(required=True)
+    week_of_period = _whole(required=True)
+    scope = _text(required=True)
+    layer = _text(required=True)
+    cause = _text(required=True)
+    category = _text(required=True)
+    is_standing = _flag(required=True)
+    amount = _money()
+    deal_count = _whole()
+    call_amount = _money()
+    rollup_amount = _money()
+    actual_amount = _money()
+    caller_count = _whole(required=True)
+    missing_count = _whole(required=True)
+    rollup_basis = _text(required=True)
+    status = _text(required=True)
+
+
+class AttributionCut(dy.Schema):
+    """Period × week_of_period × cut × value × cause: the company's bridge from roll-up to actual, in parts.
+
+    rollup_amount + Σ amount = actual_amount for every value; summed over values they are the whole company's. The
+    judgement overlay belongs to no deal and is not here. ``value`` null: not recorded.
+    """
+
+    period_start_on = _day(required=True)
+    week_of_period = _whole(required=True)
+    cut = _text(required=True)
+    value = _text()
+    cause = _text(required=True)
+    amount = _money(required=True)
+    deal_count = _whole(required=True)
+    rollup_amount = _money(required=True)
+    actual_amount = _money(required=True)
+
+
+class Luck(dy.Schema):
+    """Period × week_of_period × scope: what the called deals' own probabilities allowed.
+
+    ``expected_amount`` Σ p·a over called deals with a probability; ``won_amount`` Σ a of those won; ``lower, upper,
+    level`` the allowed range of ``won_amount``; ``factor_sd`` the shock that deals of one period share, on the probit
+    scale. ``direction``: ``inside``, ``below``, ``above``. ``status``: ``ok``, ``no_probability`` (no called deal has
+    one), ``certain`` (every probability is 0 or 1: no allowance), ``not_enough_history`` (too few other periods to know
+    the shared shock, without which every miss looks dramatic).
+    """
+
+    period_start_on = _day(required=True)
+    week_of_period = _whole(required=True)
+    scope = _text(required=True)
+    deal_count = _whole(required=True)
+    unrated_count = _whole(required=True)
+    expected_amount = _money()
+    won_amount = _money()
+    factor_sd = _number()
+    allowance_sd_amount = _money()
+    z = _number()
+    lower = _money()
+    upper = _money()
+    level = _number(required=True)
+    direction = _text()
+    status = _text(required=True)
+
+
+class MissDeals(dy.Schema):
+    """Closed period × opportunity × cause: the largest steps of the company's bridge, deal by deal.
+
+    ``step_place``: 1 = the largest step of its period by size; the smaller ones beyond the limit are left out, and the
+    bridge has their sum. ``lock_*``: as believed at the lock; null for a deal created later.
+    """
+
+    period_start_on = _day(required=True)
+    week_of_period = _whole(required=True)
+    opportunity_id = _text(required=True)
+    cause = _text(required=True)
+    amount = _money(required=True)
+    step_place = _whole(required=True)
+    name = _text()
+    account_name = _text()
+    lock_owner_id = _text()
+    end_owner_id = _text()
+    lock_stage = _text()
+    lock_category = _text()
+    lock_close_on = _day()
+    lock_amount = _money()
+    end_amount = _money()
+    outcome = _text(required=True)
+    outcome_reason = _text()
+
+
+class Reconciliation(dy.Schema):
+    """One row per won opportunity, and one per booking line that belongs to none; difference = CRM − booked.
+
+    ``rate_amount``: the part of the difference that the rate of exchange made between closing and booking; null where
+    the currencies differ or the line is split. ``break_kind``: ``matched``, ``rate``, ``amount``, ``timing``,
+    ``credit``, ``missing_in_finance``, ``missing_in_crm``, ``no_amount`` (a side without an amount in the reporting
+    currency: none is stated, or no rate converts it).
+    """
+
+    record_id = _text(required=True)
+    record_kind = _text(required=True)
+    opportunity_id = _text()
+    booking_ids = _text()
+    account_name = _text()
+    owner_id = _text()
+    closed_on = _day()
+    booked_on = _day()
+    period_start_on = _day()
+    crm_amount = _money()
+    booked_amount = _money()
+    credit_amount = _money()
+    difference_amount = _money()
+    rate_amount = _money()
+    break_kind = _text(required=True)
+    matched_by = _text()
+    age_days = _whole()
+
+
+class ReconciliationTotals(dy.Schema):
+    """One row per break kind, and ``ledger``: the two ledgers as they were handed in, which the others add up to.
+
+    ``unvalued_count``: rows with a side without an amount in the reporting currency, which no sum holds.
+    """
+
+    break_kind = _text(required=True)
+    record_count = _whole(required=True)
+    unvalued_count = _whole(required=True)
+    crm_amount = _money(required=True)
+    booked_amount = _money(required=True)
+    difference_amount = _money(required=True)
+
+
 PUBLISHED_TABLES: dict[str, type[dy.Schema]] = {
     "edition": Edition,
     "inputs": Inputs,
@@ -597,6 +741,15 @@ PUBLISHED_TABLES: dict[str, type[dy.Schema]] = {
     "team_bias": TeamBias,
     "accuracy": Accuracy,
     "deals": Deals,
+<<<<<<< HEAD
+    "miss_attribution": MissAttribution,
+    "miss_deals": MissDeals,
+    "attribution_cut": AttributionCut,
+    "luck": Luck,
+    "reconciliation": Reconciliation,
+    "reconciliation_totals": ReconciliationTotals,
+=======
     "pipeline_movement": PipelineMovement,
     "movement_deals": MovementDeals,
+>>>>>>> 36c2225745453fc04d1912961fa14c02d2b09883
 }

@@ -6,7 +6,7 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -15,9 +15,11 @@ from pathlib import Path
 
 import polars as pl
 
-from pipelines.contracts import PUBLISHED_TABLES
+from pipelines.contracts import PUBLISHED_TABLES, Reconciliation, ReconciliationTotals
 from pipelines.engine.accuracy import accuracy
 from pipelines.engine.bias import forecaster_bias, team_bias
+from pipelines.engine.miss import NO_MISS, miss_tables
+from pipelines.engine.reconciliation import reconciliation, totals, with_ledger
 from pipelines.errors import EditionError, TrustError, WorkspaceError
 from pipelines.ingest import FileReport, ingest_paths
 from pipelines.policy import DEFAULT_POLICY, METHOD_VERSION, Policy
@@ -25,7 +27,10 @@ from pipelines.progress import Progress
 from pipelines.settings import Workspace
 from pipelines.simulate import simulate
 from pipelines.warehouse import editions, history
+from pipelines.warehouse.deal_states import deal_states
 from pipelines.warehouse.editions import EditionRef
+from pipelines.warehouse.history import Prepared
+from pipelines.warehouse.miss_facts import ledgers, members_at_end, miss_facts
 
 SIMULATED_FOLDER = "simulated"
 SIMULATED_STAMP = "made-with.json"
@@ -78,6 +83,9 @@ def publish(
             tables["team_bias"] = team_bias(pairs, tables["scope_members"], policy)
             tables["accuracy"] = accuracy(pairs, policy)
             tables["policy"] = pl.DataFrame(policy.as_rows(), schema={"name": pl.String, "value": pl.String})
+            progress.stage("Explaining misses")
+            tables |= _misses(prepared, tables, policy)
+            tables |= _tie_out(prepared, tables["periods"], policy)
             progress.stage("Publishing")
             row = {
                 "as_of_at": prepared.as_of_at,
@@ -96,6 +104,37 @@ def publish(
             ref = editions.publish_edition(workspace, row, tables)
     progress.done()
     return ref
+
+
+def _misses(prepared: Prepared, tables: Mapping[str, pl.DataFrame], policy: Policy) -> Mapping[str, pl.DataFrame]:
+    """Where each closed period's miss came from; empty tables where no call or no deal is known."""
+    states = deal_states(prepared, [policy.lock_week], policy).filter(pl.col("outcome").is_not_null())
+    if states.is_empty():
+        return NO_MISS.as_tables()
+    found = miss_tables(
+        states,
+        miss_facts(prepared, states, policy),
+        tables["forecast_pairs"],
+        tables["scope_members"],
+        members_at_end(prepared),
+        policy,
+    )
+    return found.as_tables()
+
+
+def _tie_out(prepared: Prepared, periods: pl.DataFrame, policy: Policy) -> dict[str, pl.DataFrame]:
+    """Closed-won beside bookings; empty where no booking has landed: deals alone tie to nothing.
+
+    Errors: EditionError if the rows do not add up to both ledgers.
+    """
+    won, bookings = ledgers(prepared)
+    if bookings.is_empty():
+        return {
+            "reconciliation": Reconciliation.create_empty(),
+            "reconciliation_totals": ReconciliationTotals.create_empty(),
+        }
+    rows = reconciliation(won, bookings, periods, prepared.as_of_at.date(), policy)
+    return {"reconciliation": rows, "reconciliation_totals": with_ledger(totals(rows), won, bookings)}
 
 
 def _opened_period(periods: pl.DataFrame, as_of_at: datetime, period: str | None) -> tuple[date | None, int | None]:

@@ -39,7 +39,7 @@ from __future__ import annotations
 import dataframely as dy
 import polars as pl
 
-from pipelines.contracts import MONEY
+from pipelines.contracts import MONEY, AttributionCut
 from pipelines.errors import EditionError
 
 CAUSES = (
@@ -61,7 +61,7 @@ OUTCOMES = ("won", "lost", "no_decision", "open")
 GRAIN = ["period_start_on", "week_of_period"]
 
 
-class MissAttribution(dy.Schema):
+class Bridge(dy.Schema):
     """Period × week_of_period × scope × cause; all eleven causes in every bridge.
 
     call_amount + Σ amount = actual_amount, residual exactly 0. ``deal_count``: deals with money in this cause (null for
@@ -81,39 +81,35 @@ class MissAttribution(dy.Schema):
     status = dy.String(nullable=False)
 
 
-class AttributionCut(dy.Schema):
-    """Period × week_of_period × value of the cut × cause: the same bridge from roll-up to actual, in parts.
-
-    rollup_amount + Σ amount = actual_amount for every value; summed over values they are the whole scope's. The
-    judgement overlay belongs to no deal and is not here.
-    """
-
-    period_start_on = dy.Date(nullable=False)
-    week_of_period = dy.Int64(nullable=False)
-    cut = dy.String(nullable=False)
-    value = dy.String(nullable=True)
-    cause = dy.String(nullable=False)
-    amount = dy.Decimal(18, 2, nullable=False)
-    deal_count = dy.Int64(nullable=False)
-    rollup_amount = dy.Decimal(18, 2, nullable=False)
-    actual_amount = dy.Decimal(18, 2, nullable=False)
-
-
 def miss_attribution(
     deals: pl.DataFrame,
     calls: pl.DataFrame,
     members_at_lock: pl.DataFrame,
     members_at_end: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
-    """The bridge of every scope in ``calls``: frame ``MissAttribution``, sorted by its grain.
+    """**Where the miss came from.** The bridge of every scope in ``calls``: frame ``Bridge``, sorted by its grain.
 
-    ``members_at_end``: who belonged to which scope when the deals closed; the hierarchy at lock if None. Raises
-    ``EditionError`` if a deal has no owner, an owner without a scope, or an unknown outcome.
+    A deal takes one road, by what had become of it when its period was frozen: won, lost, no decision, else pushed out.
+    Won but not called, it was created later, left out (due in the period or overdue by the lock) or pulled in. Called
+    and won at another amount, it grew or shrank. ``judgement`` is what the callers added to (−) or cut from (+) their
+    own called deals. Sums run in integer cents: call + steps − actual is exactly 0, whatever the order.
+
+    ``members_at_end``: who belonged to which scope when the deals closed, by person, or by deal (``opportunity_id``
+    instead of ``person_id``) where the hierarchy of each close date is known; the hierarchy at lock if None. A deal
+    younger than the lock stands where it closed. Raises ``EditionError`` if a deal has no owner, an owner without a
+    scope, or an unknown outcome.
     """
     entries = entries_of(deals)
     end = members_at_lock if members_at_end is None else members_at_end
-    at_lock = placed_under(entries, "lock_side_id", members_at_lock)
-    at_end = placed_under(entries, "end_owner_id", end)
+    if "opportunity_id" in end.columns:
+        won = entries.filter(pl.col("outcome") == "won")
+        at_end = _found_in_each(won, won.join(end, on=["period_start_on", "opportunity_id"], how="inner"))
+        is_young = pl.col("lock_owner_id").is_null()
+        known = placed_under(entries.filter(~is_young), "lock_side_id", members_at_lock)
+        at_lock = pl.concat([known, at_end.filter(is_young).select(known.columns)])
+    else:
+        at_lock = placed_under(entries, "lock_side_id", members_at_lock)
+        at_end = placed_under(entries, "end_owner_id", end)
     both = [*GRAIN, "scope", "opportunity_id"]
     lock_only = at_lock.filter(pl.col("won_cents") != 0).join(at_end, on=both, how="anti")
     end_only = at_end.filter(pl.col("won_cents") != 0).join(at_lock, on=both, how="anti")
@@ -159,9 +155,7 @@ def miss_attribution(
             actual_amount=_money("actual_cents"),
         )
     )
-    return MissAttribution.validate(
-        table.select(MissAttribution.column_names()).sort(*GRAIN, "scope", _cause_order()), cast=True
-    )
+    return Bridge.validate(table.select(Bridge.column_names()).sort(*GRAIN, "scope", _cause_order()), cast=True)
 
 
 def attribution_cut(deals: pl.DataFrame, by: str) -> pl.DataFrame:
@@ -274,6 +268,16 @@ def entries_of(deals: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def steps_of(deals: pl.DataFrame) -> pl.DataFrame:
+    """Period × week × opportunity × cause of the whole company: ``amount``, never 0; one deal may grow and be restated.
+
+    Within the company nothing is transferred, and judgement belongs to no deal.
+    """
+    return _melt(entries_of(deals).with_columns(scope=pl.lit("company"))).select(
+        *GRAIN, "opportunity_id", "cause", _money("cents").alias("amount")
+    )
+
+
 def _melt(placed: pl.DataFrame, node: str = "scope") -> pl.DataFrame:
     """Steps of each deal as rows: GRAIN × node × opportunity × cause, ``cents`` never 0."""
     key = [*GRAIN, node, "opportunity_id"]
@@ -297,6 +301,17 @@ def placed_under(entries: pl.DataFrame, owner: str, members: pl.DataFrame) -> pl
             "Every owner belongs at least to the company: pass all people in members.",
         )
     return entries.join(under, on=["period_start_on", owner], how="inner")
+
+
+def _found_in_each(deals: pl.DataFrame, placed: pl.DataFrame) -> pl.DataFrame:
+    """``placed`` as it is, if every deal stands somewhere in it."""
+    astray = deals.join(placed, on=["period_start_on", "opportunity_id"], how="anti")
+    if astray.height:
+        raise EditionError(
+            f"Deal {astray['opportunity_id'][0]} belongs to no scope on the day it closed.",
+            "Every deal belongs at least to the company: pass all won deals in members_at_end.",
+        )
+    return placed
 
 
 def _sum_steps(steps: pl.DataFrame, group: list[str]) -> pl.DataFrame:

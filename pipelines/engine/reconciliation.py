@@ -17,8 +17,9 @@ Matching, in this order, each booking used once:
    together within the date tolerance: the line is split over them in proportion, to the cent.
 
 ``break_kind``: ``matched`` (within tolerance, same period), ``timing`` (amounts agree, booked in another period than
-it was won), ``amount`` (amounts differ), ``credit`` (agrees but for credit lines, or a credit without an opportunity),
-``missing_in_finance`` (won, not booked), ``missing_in_crm`` (booked, not won).
+it was won), ``rate`` (they agree but for the rate of exchange between closing and booking), ``amount`` (amounts differ),
+``credit`` (agrees but for credit lines, or a credit without an opportunity), ``missing_in_finance`` (won, not booked),
+``missing_in_crm`` (booked, not won), ``no_rate`` (a side in a currency that no stated rate converts).
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from decimal import Decimal
 import polars as pl
 
 from pipelines.contracts import MONEY
+from pipelines.errors import EditionError
 from pipelines.policy import Policy
 
 SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
@@ -49,6 +51,7 @@ SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "booked_amount": MONEY,
     "credit_amount": MONEY,
     "difference_amount": MONEY,
+    "rate_amount": MONEY,
     "break_kind": pl.String,
     "matched_by": pl.String,
     "age_days": pl.Int64,
@@ -81,15 +84,23 @@ class _Line:
     account: str
     account_name: str | None
     opportunity_id: str | None
+    closing_cents: int | None = None
+    """The same at the rate of the day its opportunity closed."""
 
 
 def reconciliation(
     won: pl.DataFrame, bookings: pl.DataFrame, periods: pl.DataFrame, as_of_on: date, policy: Policy
 ) -> pl.DataFrame:
-    """One row per won opportunity, and one per booking line that belongs to none.
+    """**Does it tie to the books?** One row per won opportunity, and one per booking line that belongs to none.
+
+    Lines that name the opportunity are its own; the rest are matched by account, amount and date within the policy's
+    tolerances, each line once: one to one, several lines to one deal, one line to several deals. What is not matched is
+    a row of its own, so both ledgers add up to the cent. ``difference_amount`` = CRM − booked: positive means that the
+    CRM claims more than the books.
 
     ``won``: one row per won opportunity: ``opportunity_id, account_name, owner_id, closed_on, crm_amount``.
-    ``bookings``: one row per line: ``booking_id, booked_on, booked_amount, opportunity_id, account_name``.
+    ``bookings``: one row per line: ``booking_id, booked_on, booked_amount, opportunity_id, account_name``, and
+    ``closing_amount`` (at the rate of the day its opportunity closed) where rates of exchange are to be told apart.
     ``periods``: ``period_start_on, period_end_on``. Amounts in the reporting currency; null (no rate) stays null.
     ``age_days``: days from the day it was won or booked to ``as_of_on``; null when matched.
     Order of rows in makes no difference. Errors: none; empty frames give an empty frame.
@@ -113,6 +124,7 @@ def reconciliation(
             _account(row["account_name"]),
             row["account_name"],
             row["opportunity_id"],
+            _cents(row.get("closing_amount")),
         )
         for row in bookings.sort("booking_id", "booked_on").iter_rows(named=True)
     ]
@@ -127,15 +139,39 @@ def reconciliation(
 
 
 def totals(frame: pl.DataFrame) -> pl.DataFrame:
-    """One row per break_kind: ``record_count`` and the three amounts, which add up to both ledgers."""
+    """One row per break_kind: ``record_count``, ``unvalued_count`` (rows without one difference, as a side has no rate)
+    and the three amounts, which add up to both ledgers."""
     return (
         frame.group_by("break_kind")
         .agg(
             pl.len().cast(pl.Int64).alias("record_count"),
+            pl.col("difference_amount").is_null().sum().cast(pl.Int64).alias("unvalued_count"),
             *(pl.col(name).sum().cast(MONEY) for name in ("crm_amount", "booked_amount", "difference_amount")),
         )
         .sort("break_kind")
     )
+
+
+def with_ledger(kinds: pl.DataFrame, won: pl.DataFrame, bookings: pl.DataFrame) -> pl.DataFrame:
+    """``totals`` and one row ``ledger``, summed from what was handed in rather than from the rows they became.
+
+    Errors: EditionError if the two disagree by a cent.
+    """
+    crm, booked = _sum(won["crm_amount"]), _sum(bookings["booked_amount"])
+    found = (_sum(kinds["crm_amount"]), _sum(kinds["booked_amount"]))
+    if found != (crm, booked):
+        raise EditionError(
+            f"The tie-out adds up to {found[0]} won and {found[1]} booked, the ledgers to {crm} and {booked}.",
+            "Nothing has been published; this is a fault of the program: please report.",
+        )
+    unvalued = won["crm_amount"].null_count() + bookings["booked_amount"].null_count()
+    row = ("ledger", won.height + bookings.height, unvalued, crm, booked, crm - booked)
+    return pl.concat([kinds, pl.DataFrame([row], schema=kinds.schema, orient="row")]).sort("break_kind")
+
+
+def _sum(amounts: pl.Series) -> Decimal:
+    """Exact; what has no amount is in no sum, nothing at all sums to exactly nothing."""
+    return sum((amount for amount in amounts.to_list() if amount is not None), Decimal("0.00"))
 
 
 def _by_id(deals: Sequence[_Won], lines: Iterable[_Line]) -> list[_Line]:
@@ -183,16 +219,16 @@ def _by_account(deals: Sequence[_Won], lines: Sequence[_Line], policy: Policy) -
 
 def _several_lines(deals: Sequence[_Won], lines: Sequence[_Line], policy: Policy) -> list[_Line]:
     used: set[str] = set()
+    of_account: dict[str, list[_Line]] = defaultdict(list)
+    for line in lines:
+        if line.cents is not None and line.cents > 0:
+            of_account[line.account].append(line)
     for account, open_deals in sorted(_unbooked(deals).items()):
         for deal in open_deals:
             near = [
                 line
-                for line in lines
-                if line.account == account
-                and line.booking_id not in used
-                and line.cents is not None
-                and line.cents > 0
-                and abs((line.booked_on - deal.closed_on).days) <= policy.match_days
+                for line in of_account.get(account, ())
+                if line.booking_id not in used and abs((line.booked_on - deal.closed_on).days) <= policy.match_days
             ]
             total = sum(line.cents for line in near if line.cents is not None)
             if len(near) > 1 and deal.cents is not None and _agree(deal.cents, total, policy):
@@ -204,11 +240,14 @@ def _several_lines(deals: Sequence[_Won], lines: Sequence[_Line], policy: Policy
 
 def _several_deals(deals: Sequence[_Won], lines: Sequence[_Line], policy: Policy) -> list[_Line]:
     left = []
+    unbooked = _unbooked(deals)
     for line in lines:
         near = [
             deal
-            for deal in _unbooked(deals).get(line.account, ())
-            if deal.cents is not None and abs((line.booked_on - deal.closed_on).days) <= policy.match_days
+            for deal in unbooked.get(line.account, ())
+            if not deal.lines
+            and deal.cents is not None
+            and abs((line.booked_on - deal.closed_on).days) <= policy.match_days
         ]
         claimed = [deal.cents for deal in near if deal.cents is not None]
         if line.cents is None or len(near) < 2 or not _agree(sum(claimed), line.cents, policy):
@@ -247,7 +286,8 @@ def _agree(one: int, other: int, policy: Policy) -> bool:
 def _deal_row(deal: _Won, periods: Sequence[tuple[date, date]], as_of_on: date, policy: Policy) -> tuple[object, ...]:
     booked = _total(line.cents for line in deal.lines) if deal.lines else None
     credit = _total(line.cents for line in deal.lines if line.cents is not None and line.cents < 0)
-    kind = _kind(deal, booked, credit, periods, policy)
+    by_rate = _rate_part(deal, booked)
+    kind = _kind(deal, booked, credit, by_rate, periods, policy)
     return (
         deal.opportunity_id,
         "opportunity",
@@ -261,7 +301,8 @@ def _deal_row(deal: _Won, periods: Sequence[tuple[date, date]], as_of_on: date, 
         _money(deal.cents),
         _money(booked),
         _money(credit) if credit else None,
-        _money(_difference(deal.cents, booked)),
+        _money(None if kind == "no_rate" else _difference(deal.cents, booked)),
+        _money(by_rate),
         kind,
         deal.matched_by,
         None if kind == "matched" else (as_of_on - deal.closed_on).days,
@@ -274,27 +315,36 @@ def _first_booked(deal: _Won) -> date | None:
     return min(days or [line.booked_on for line in deal.lines], default=None)
 
 
+def _rate_part(deal: _Won, booked: int | None) -> int | None:
+    """What the rates did between closing and booking, in cents; null where it cannot be told, or is nothing."""
+    at_closing = _total(line.closing_cents for line in deal.lines)
+    return None if at_closing is None or booked is None or at_closing == booked else at_closing - booked
+
+
 def _kind(
     deal: _Won,
     booked: int | None,
     credit: int | None,
+    by_rate: int | None,
     periods: Sequence[tuple[date, date]],
     policy: Policy,
 ) -> str:
     first = _first_booked(deal)
-    if first is None:
+    if deal.cents is None or (deal.lines and booked is None):
+        return "no_rate"
+    if first is None or booked is None:
         return "missing_in_finance"
-    if deal.cents is None or booked is None:
-        return "amount"
     if _agree(deal.cents, booked, policy):
         return "matched" if _period(first, periods) == _period(deal.closed_on, periods) else "timing"
     if credit and _agree(deal.cents, booked - credit, policy):
         return "credit"
+    if by_rate is not None and _agree(deal.cents, booked + by_rate, policy):
+        return "rate"
     return "amount"
 
 
 def _line_row(line: _Line, periods: Sequence[tuple[date, date]], as_of_on: date) -> tuple[object, ...]:
-    kind = "credit" if line.cents is not None and line.cents < 0 else "missing_in_crm"
+    kind = "no_rate" if line.cents is None else "credit" if line.cents < 0 else "missing_in_crm"
     return (
         line.booking_id,
         "booking",
@@ -309,6 +359,7 @@ def _line_row(line: _Line, periods: Sequence[tuple[date, date]], as_of_on: date)
         _money(line.cents),
         _money(line.cents) if kind == "credit" else None,
         _money(_difference(None, line.cents)),
+        None,
         kind,
         None,
         (as_of_on - line.booked_on).days,

@@ -45,8 +45,17 @@ GRAINS: dict[str, tuple[str, ...]] = {
     "team_bias": ("scope", "layer", "category", "week_of_period"),
     "accuracy": ("layer", "category", "week_of_period", "period_start_on"),
     "deals": ("opportunity_id",),
+<<<<<<< HEAD
+    "miss_attribution": ("period_start_on", "week_of_period", "scope", "layer", "cause"),
+    "miss_deals": ("period_start_on", "week_of_period", "opportunity_id", "cause"),
+    "attribution_cut": ("period_start_on", "week_of_period", "cut", "value", "cause"),
+    "luck": ("period_start_on", "week_of_period", "scope"),
+    "reconciliation": ("record_kind", "record_id"),
+    "reconciliation_totals": ("break_kind",),
+=======
     "pipeline_movement": ("span_kind", "span_start_on", "scope", "movement"),
     "movement_deals": ("period_start_on", "movement", "opportunity_id"),
+>>>>>>> 36c2225745453fc04d1912961fa14c02d2b09883
 }
 """What one row of each published table stands for; rows are written in this order, so that editions can be compared."""
 
@@ -244,6 +253,54 @@ _INVARIANTS = {
         select count(*) from scopes as scopes left join scopes as parents on scopes.parent_scope = parents.scope
         where (scopes.scope <> 'company' and parents.scope is null)
            or (scopes.scope = 'company' and scopes.parent_scope is not null)""",
+    "a call and its steps add up to what landed": """
+        select count(*) from (
+            select sum(amount) as steps, any_value(call_amount) as call_amount,
+                any_value(actual_amount) as actual_amount
+            from miss_attribution where status = 'ok' group by period_start_on, week_of_period, scope, layer
+            having count(*) <> 11 or count(amount) <> 11 or count(distinct actual_amount) <> 1
+                or call_amount + steps <> actual_amount
+        )""",
+    "a bridge ends where the pair of its caller ends": """
+        with alone as (
+            select period_start_on, scope from scope_members where scope <> 'company'
+            group by all having count(*) = 1 and any_value(person_id) = scope
+        )
+        select count(*) from miss_attribution as bridge
+        inner join alone using (period_start_on, scope)
+        inner join forecast_pairs as pairs
+            on bridge.scope = pairs.forecaster_id and bridge.period_start_on = pairs.period_start_on
+            and bridge.week_of_period = pairs.week_of_period and bridge.layer = pairs.layer
+            and bridge.category = pairs.category
+        where bridge.layer = 'rep' and bridge.status = 'ok' and pairs.source = 'submissions' and pairs.status = 'closed'
+            and (bridge.call_amount <> pairs.forecast_amount or bridge.actual_amount <> pairs.actual_amount)""",
+    "the parts of a cut are the company's bridge": """
+        select count(*) from (
+            select cut, period_start_on, cause, sum(amount) as amount from attribution_cut group by all
+        ) as parts
+        inner join miss_attribution as bridge using (period_start_on, cause)
+        where bridge.scope = 'company' and bridge.is_standing and bridge.status in ('ok', 'no_call')
+            and bridge.cause <> 'transferred' and parts.amount <> bridge.amount""",
+    "every part of a cut ties": """
+        select count(*) from (
+            select sum(amount) as steps, any_value(rollup_amount) as rollup_amount,
+                any_value(actual_amount) as actual_amount
+            from attribution_cut group by period_start_on, week_of_period, cut, value
+            having rollup_amount + steps <> actual_amount
+        )""",
+    "the tie-out holds both ledgers whole": """
+        with rows_sum as (
+            select sum(crm_amount) as crm_amount, sum(booked_amount) as booked_amount from reconciliation
+        ),
+        kinds_sum as (
+            select sum(crm_amount) as crm_amount, sum(booked_amount) as booked_amount
+            from reconciliation_totals where break_kind <> 'ledger'
+        )
+        select count(*) from reconciliation_totals as ledger, rows_sum, kinds_sum
+        where ledger.break_kind = 'ledger' and (
+            ledger.crm_amount <> kinds_sum.crm_amount or ledger.booked_amount <> kinds_sum.booked_amount
+            or ledger.crm_amount <> coalesce(rows_sum.crm_amount, 0)
+            or ledger.booked_amount <> coalesce(rows_sum.booked_amount, 0))""",
     "every member belongs to the company and to themselves": """
         select count(*) from (
             select period_start_on, person_id from scope_members group by all

@@ -1,0 +1,37 @@
+"""What the miss and the tie-out need of the rebuilt history beside ``deal_states``."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from pipelines.policy import Policy
+from pipelines.warehouse.history import Prepared
+from pipelines.warehouse.store import frame, statement
+
+
+def members_at_end(prepared: Prepared) -> pl.DataFrame:
+    """Period × won opportunity × scope, as the hierarchy stood on each close date."""
+    return frame(prepared.con, statement("end_scopes"))
+
+
+def miss_facts(prepared: Prepared, states: pl.DataFrame, policy: Policy) -> pl.DataFrame:
+    """Period × opportunity of ``states`` (one week of closed periods); columns as the statement's opening says."""
+    keys = states.select(
+        "period_start_on", "opportunity_id", "lock_owner_id", "end_owner_id", "lock_amount", "end_amount", "end_on"
+    )
+    prepared.con.register("miss_rows", keys)
+    try:
+        prepared.con.execute("create or replace table miss_keys as select * from miss_rows")
+    finally:
+        prepared.con.unregister("miss_rows")
+    params: dict[str, object] = {"week": policy.lock_week, "inactive_days": policy.inactive_days}
+    return frame(prepared.con, statement("miss_facts"), params)
+
+
+def ledgers(prepared: Prepared) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Won deals and booking lines, each with its amount in the reporting currency; null where no rate converts it."""
+    money: dict[str, object] = {"reporting_currency": prepared.reporting_currency}
+    return (
+        frame(prepared.con, statement("won_ledger"), money),
+        frame(prepared.con, statement("booking_ledger"), money),
+    )
