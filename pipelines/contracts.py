@@ -587,7 +587,8 @@ class MissAttribution(dy.Schema):
 
     ``layer``: whose calls, added up over the scope; ``is_standing`` marks the layer that stands for it: executives'
     where there are any, else managers', else reps'. The deals are the same whoever calls, so layers differ in
-    ``call_amount`` and ``judgement`` alone. ``deal_count``: deals with money in this cause (null for ``judgement``, which has none).
+    ``call_amount`` and ``judgement`` alone. ``deal_count``: deals with money in this cause (null for ``judgement``,
+    which has none).
     ``caller_count`` called by the lock, ``missing_count`` did not and usually do. ``rollup_basis``: ``category`` (deals
     in the called forecast category or above, due in the period, and what was won by then), ``probability`` (deals due
     in it at their probability, where no category is recorded at all) or ``none`` (neither is recorded). ``status``:
@@ -741,15 +742,12 @@ PUBLISHED_TABLES: dict[str, type[dy.Schema]] = {
     "team_bias": TeamBias,
     "accuracy": Accuracy,
     "deals": Deals,
-<<<<<<< HEAD
     "miss_attribution": MissAttribution,
     "miss_deals": MissDeals,
     "attribution_cut": AttributionCut,
     "luck": Luck,
     "reconciliation": Reconciliation,
     "reconciliation_totals": ReconciliationTotals,
-=======
     "pipeline_movement": PipelineMovement,
     "movement_deals": MovementDeals,
->>>>>>> 36c2225745453fc04d1912961fa14c02d2b09883
 }

@@ -115,9 +115,9 @@ def _misses(prepared: Prepared, tables: Mapping[str, pl.DataFrame], policy: Poli
         states,
         miss_facts(prepared, states, policy),
         tables["forecast_pairs"],
-        tables["scope_members"],
-        members_at_end(prepared),
-        policy,
+        members=tables["scope_members"],
+        members_at_end=members_at_end(prepared),
+        policy=policy,
     )
     return found.as_tables()
 

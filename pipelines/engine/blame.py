@@ -39,8 +39,8 @@ def blame(bridge: pl.DataFrame, *, level: float, least: int) -> pl.DataFrame:
 
     *Judgement* is what callers added to or cut from their own called deals; *deals* were lost, shrank or grew;
     *buyers* decided nothing; *timing* is what was pushed out or pulled in; *unseen* business was won though it was not
-    called (left out, or created later); *moved* deals changed hands between scopes; *currency* is the rates'. Each cause
-    of the bridge belongs to one part, whatever the order, so the parts add up to actual − call exactly.
+    called (left out, or created later); *moved* deals changed hands between scopes; *currency* is the rates'. Each
+    cause of the bridge belongs to one part, whatever the order, so the parts add up to actual − call exactly.
 
     A part's share of the call is compared with the same share in earlier periods alone (n of them, mean m, standard
     deviation s): the range m ± t·s·√(1 + 1/n) with n − 1 degrees of freedom holds the next period's share ``level`` of

@@ -82,6 +82,7 @@ def miss_tables(
     states: pl.DataFrame,
     facts: pl.DataFrame,
     pairs: pl.DataFrame,
+    *,
     members: pl.DataFrame,
     members_at_end: pl.DataFrame,
     policy: Policy,

@@ -17,9 +17,10 @@ Matching, in this order, each booking used once:
    together within the date tolerance: the line is split over them in proportion, to the cent.
 
 ``break_kind``: ``matched`` (within tolerance, same period), ``timing`` (amounts agree, booked in another period than
-it was won), ``rate`` (they agree but for the rate of exchange between closing and booking), ``amount`` (amounts differ),
+it was won), ``rate`` (they agree but for the rate of exchange between closing and booking), ``amount`` (they differ),
 ``credit`` (agrees but for credit lines, or a credit without an opportunity), ``missing_in_finance`` (won, not booked),
-``missing_in_crm`` (booked, not won), ``no_rate`` (a side in a currency that no stated rate converts).
+``missing_in_crm`` (booked, not won), ``no_amount`` (a side without an amount in the
+reporting currency: none is stated, or no rate converts it).
 """
 
 from __future__ import annotations
@@ -139,7 +140,7 @@ def reconciliation(
 
 
 def totals(frame: pl.DataFrame) -> pl.DataFrame:
-    """One row per break_kind: ``record_count``, ``unvalued_count`` (rows without one difference, as a side has no rate)
+    """One row per break_kind: ``record_count``, ``unvalued_count`` (rows without one difference, as a side has no amount)
     and the three amounts, which add up to both ledgers."""
     return (
         frame.group_by("break_kind")
@@ -287,7 +288,7 @@ def _deal_row(deal: _Won, periods: Sequence[tuple[date, date]], as_of_on: date, 
     booked = _total(line.cents for line in deal.lines) if deal.lines else None
     credit = _total(line.cents for line in deal.lines if line.cents is not None and line.cents < 0)
     by_rate = _rate_part(deal, booked)
-    kind = _kind(deal, booked, credit, by_rate, periods, policy)
+    kind = _kind(deal, booked, credit=credit, by_rate=by_rate, periods=periods, policy=policy)
     return (
         deal.opportunity_id,
         "opportunity",
@@ -301,7 +302,7 @@ def _deal_row(deal: _Won, periods: Sequence[tuple[date, date]], as_of_on: date, 
         _money(deal.cents),
         _money(booked),
         _money(credit) if credit else None,
-        _money(None if kind == "no_rate" else _difference(deal.cents, booked)),
+        _money(None if kind == "no_amount" else _difference(deal.cents, booked)),
         _money(by_rate),
         kind,
         deal.matched_by,
@@ -324,6 +325,7 @@ def _rate_part(deal: _Won, booked: int | None) -> int | None:
 def _kind(
     deal: _Won,
     booked: int | None,
+    *,
     credit: int | None,
     by_rate: int | None,
     periods: Sequence[tuple[date, date]],
@@ -331,7 +333,7 @@ def _kind(
 ) -> str:
     first = _first_booked(deal)
     if deal.cents is None or (deal.lines and booked is None):
-        return "no_rate"
+        return "no_amount"
     if first is None or booked is None:
         return "missing_in_finance"
     if _agree(deal.cents, booked, policy):
@@ -344,7 +346,7 @@ def _kind(
 
 
 def _line_row(line: _Line, periods: Sequence[tuple[date, date]], as_of_on: date) -> tuple[object, ...]:
-    kind = "no_rate" if line.cents is None else "credit" if line.cents < 0 else "missing_in_crm"
+    kind = "no_amount" if line.cents is None else "credit" if line.cents < 0 else "missing_in_crm"
     return (
         line.booking_id,
         "booking",

@@ -45,17 +45,14 @@ GRAINS: dict[str, tuple[str, ...]] = {
     "team_bias": ("scope", "layer", "category", "week_of_period"),
     "accuracy": ("layer", "category", "week_of_period", "period_start_on"),
     "deals": ("opportunity_id",),
-<<<<<<< HEAD
     "miss_attribution": ("period_start_on", "week_of_period", "scope", "layer", "cause"),
     "miss_deals": ("period_start_on", "week_of_period", "opportunity_id", "cause"),
     "attribution_cut": ("period_start_on", "week_of_period", "cut", "value", "cause"),
     "luck": ("period_start_on", "week_of_period", "scope"),
     "reconciliation": ("record_kind", "record_id"),
     "reconciliation_totals": ("break_kind",),
-=======
     "pipeline_movement": ("span_kind", "span_start_on", "scope", "movement"),
     "movement_deals": ("period_start_on", "movement", "opportunity_id"),
->>>>>>> 36c2225745453fc04d1912961fa14c02d2b09883
 }
 """What one row of each published table stands for; rows are written in this order, so that editions can be compared."""
 
@@ -235,13 +232,15 @@ _INVARIANTS = {
         where period.span_kind = 'period' and movement not in ('start', 'end')
             and weeks.amount is distinct from period.amount""",
     "the deals behind a movement sum to it": """
-        select count(*) from (
+        with deals as (
             select period_start_on, movement, sum(amount) as amount, sum(deal_count) as deal_count
             from movement_deals group by period_start_on, movement
-        ) as deals
-        left join pipeline_movement as told
-            on told.span_kind = 'period' and told.span_start_on = deals.period_start_on and told.scope = 'company'
-            and told.movement = deals.movement
+        ), told as (
+            select period_start_on, movement, amount, deal_count from pipeline_movement
+            where span_kind = 'period' and scope = 'company' and change_count > 0
+                and period_start_on in (select period_start_on from movement_deals)
+        )
+        select count(*) from deals full join told using (period_start_on, movement)
         where told.amount is distinct from deals.amount or told.deal_count is distinct from deals.deal_count""",
     "every scope of a movement is published": """
         select count(*) from pipeline_movement as told

@@ -123,7 +123,7 @@ def test_many_lines_to_one_and_one_line_to_many() -> None:
 def test_an_amount_without_a_rate_stays_unknown() -> None:
     row = tie(won(("O1", "Acme", JUNE, None)), lines(("B1", JUNE, "10.00", "O1", None)))["O1"]
     assert row["crm_amount"] is None
-    assert row["break_kind"] == "no_rate"
+    assert row["break_kind"] == "no_amount"
 
 
 def test_nothing_to_nothing() -> None:
