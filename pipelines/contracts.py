@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import dataframely as dy
 import polars as pl
 
+from pipelines.process_contracts import PROCESS_TABLES
+
 FORECAST_CATEGORIES = ("omitted", "pipeline", "best_case", "most_likely", "commit", "closed")
 CALL_CATEGORIES = ("commit", "most_likely", "best_case")
 LAYERS = ("rep", "manager", "executive", "finance")
@@ -750,4 +752,5 @@ PUBLISHED_TABLES: dict[str, type[dy.Schema]] = {
     "reconciliation_totals": ReconciliationTotals,
     "pipeline_movement": PipelineMovement,
     "movement_deals": MovementDeals,
+    **PROCESS_TABLES,
 }

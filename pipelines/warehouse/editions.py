@@ -27,6 +27,7 @@ import polars as pl
 
 from pipelines.contracts import PUBLISHED_TABLES
 from pipelines.errors import EditionError
+from pipelines.process_contracts import PROCESS_GRAINS
 from pipelines.settings import Workspace
 from pipelines.warehouse.store import OWNER_ONLY, column_types, content_digest, frame, frame_schema
 
@@ -53,6 +54,7 @@ GRAINS: dict[str, tuple[str, ...]] = {
     "reconciliation_totals": ("break_kind",),
     "pipeline_movement": ("span_kind", "span_start_on", "scope", "movement"),
     "movement_deals": ("period_start_on", "movement", "opportunity_id"),
+    **PROCESS_GRAINS,
 }
 """What one row of each published table stands for; rows are written in this order, so that editions can be compared."""
 

@@ -1,9 +1,9 @@
 """How the pipeline of a period moved: the statements behind ``pipeline_movement``, in their order.
 
 The pipeline of a span is what is open, not deleted and due in the span's period. Every change along a deal's path is
-one or more movements, in a fixed order (``movement_steps.sql`` states it); a change of the hierarchy above an owner moves
-the deal like a change of owner. Outflows are negative, and start + Σ movements = end in every scope and span, where both
-ends are counted from the states and not from the movements.
+one or more movements, in a fixed order (``movement_steps.sql`` states it); a change of the hierarchy above an owner
+moves the deal like a change of owner. Outflows are negative, and start + Σ movements = end in every scope and span,
+where both ends are counted from the states and not from the movements.
 """
 
 from __future__ import annotations
