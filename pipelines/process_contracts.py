@@ -239,12 +239,13 @@ class PipelineHealth(dy.Schema):
     """Scope × measure × item: how sound the pipeline is. ``item`` splits a measure (a stage, a source, a number of
     pushes) or is ``all``.
 
-    ``estimate`` with ``lower, upper, level`` where chance plays a part, else the count it rests on alone; ``unit`` is
-    ``rate``, ``ratio`` (pipeline per unit of money) or ``days``. ``deal_count`` deals it is made of; ``hit_count`` those
-    of them that answer yes; ``amount`` the money they stand for. ``period_start_on``: the period it speaks of, null
-    where the last four closed periods are taken together. ``previous_1`` … ``previous_4``: the same measure in, or at
-    the same week of, the closed periods before, latest first. ``status``: ``ok``, ``few_deals`` (an interval so wide
-    that no word is fair), ``no_deals``, ``no_quota``, ``quota_reached`` (nothing left to cover).
+    ``estimate`` with ``lower, upper, level`` where chance plays a part, else with the deals it rests on alone.
+    ``unit``: ``rate``, ``ratio`` (pipeline per unit of money), ``days``. ``deal_count`` deals it is made of,
+    ``hit_count`` those of them that answer yes, ``amount`` the money behind it. ``period_start_on``: the period it
+    speaks of; null where several closed periods are taken together. ``previous_1`` … ``previous_4``: the same measure
+    in, or at the same week of, the closed periods before, latest first. ``status``: ``ok``, ``few_deals`` (under ten:
+    shown, but no word), ``no_deals``, ``not_recorded`` (no row of the export says), ``no_quota``, ``quota_reached``
+    (nothing left to cover).
     """
 
     scope = dy.String(nullable=False)

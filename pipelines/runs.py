@@ -22,6 +22,7 @@ from pipelines.engine.miss import NO_MISS, miss_tables
 from pipelines.engine.reconciliation import reconciliation, totals, with_ledger
 from pipelines.errors import EditionError, TrustError, WorkspaceError
 from pipelines.ingest import FileReport, ingest_paths
+from pipelines.measures.process import process_tables
 from pipelines.policy import DEFAULT_POLICY, METHOD_VERSION, Policy
 from pipelines.progress import Progress
 from pipelines.settings import Workspace
@@ -86,6 +87,8 @@ def publish(
             progress.stage("Explaining misses")
             tables |= _misses(prepared, tables, policy)
             tables |= _tie_out(prepared, tables["periods"], policy)
+            progress.stage("Judging the process")
+            tables |= process_tables(prepared, tables, policy)
             progress.stage("Publishing")
             row = {
                 "as_of_at": prepared.as_of_at,

@@ -1,0 +1,94 @@
+"""The process of forecasting and the pipeline under it, measured: one call of the publisher, eight tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from pipelines.engine.calibration import probability_calibration
+from pipelines.engine.health import pipeline_health
+from pipelines.engine.leaks import leaks
+from pipelines.engine.overrides import override_ledger, override_summary
+from pipelines.engine.rationality import rationality
+from pipelines.engine.stability import coverage_stability, duration_stability, rate_stability
+from pipelines.engine.value_added import value_added
+from pipelines.measures.book import book
+from pipelines.measures.chances import chances, resolved, shared_shock
+from pipelines.measures.ladder import ladder_calls
+from pipelines.measures.rates import coverage_needed, cycle_times, outcome_rates
+from pipelines.policy import COMPANY_SCOPE, Policy
+from pipelines.process_contracts import Leaks, ProbabilityCalibration
+from pipelines.warehouse.deal_lives import company_actuals, deal_lives, stage_defaults, stage_exits
+from pipelines.warehouse.deal_states import deal_states
+from pipelines.warehouse.history import Prepared
+
+BAND_DRAWS = 200
+"""Draws of the consistency band: its 5 % point moves by a hundredth between seeds, and publishing stays quick."""
+
+
+def process_tables(
+    prepared: Prepared,
+    tables: Mapping[str, pl.DataFrame],
+    policy: Policy,
+    *,
+    model: pl.DataFrame | None = None,
+) -> dict[str, pl.DataFrame]:
+    """``value_added``, ``overrides``, ``override_summary``, ``probability_calibration``, ``leaks``, ``rate_stability``,
+    ``rationality`` and ``pipeline_health`` of one prepared history.
+
+    ``tables``: the prepared ones. ``model``: the model's own forecasts at past weeks, as ``ladder_calls`` takes them.
+    Teams are compared at the lock week only; the company at every horizon week.
+    """
+    now, week = prepared.open_period_start_on, prepared.open_period_week
+    weeks = {policy.lock_week, *(week for _, week in policy.horizon_weeks), *([] if week is None else [week])}
+    states = deal_states(prepared, weeks, policy)
+    lives, exits, defaults = deal_lives(prepared, policy), stage_exits(prepared), stage_defaults(prepared)
+    closed = tables["periods"].filter(pl.col("status") == "closed").sort("period_start_on")["period_start_on"].to_list()
+    per_year = periods_per_year(tables["periods"])
+    calls = ladder_calls(
+        tables,
+        states=states,
+        defaults=defaults,
+        won=None if lives.is_empty() else company_actuals(prepared),
+        policy=policy,
+        periods_per_year=per_year,
+        model=model,
+    )
+    shown = (pl.col("scope") == COMPANY_SCOPE) | (pl.col("week_of_period") == policy.lock_week)
+    ledger = override_ledger(calls.filter(shown))
+    seed = int(prepared.input_digest[:8], 16)
+    found, fields = resolved(lives)
+    stability = [
+        rate_stability(outcome_rates(lives, exits, closed), policy, periods_per_year=per_year),
+        coverage_stability(coverage_needed(states, lock_week=policy.lock_week), policy, periods_per_year=per_year),
+        duration_stability(cycle_times(lives, closed), policy, periods_per_year=per_year),
+    ]
+    deals = book(tables, states=states, lives=lives, exits=exits, now=now, week=week, as_of_at=prepared.as_of_at)
+    return {
+        "value_added": value_added(calls.filter(shown), policy),
+        "overrides": ledger,
+        "override_summary": override_summary(ledger),
+        "probability_calibration": _calibration(
+            chances(states, lives, defaults, lock_week=policy.lock_week), policy, seed=seed
+        ),
+        "leaks": leaks(found, fields) if found.height else Leaks.create_empty(),
+        "rate_stability": pl.concat(stability),
+        "rationality": rationality(tables["forecast_pairs"], policy),
+        "pipeline_health": pipeline_health(deals, policy),
+    }
+
+
+def periods_per_year(periods: pl.DataFrame) -> int:
+    """4 for quarters, 12 for months; from the periods' own lengths, so that a calendar of its own counts too."""
+    days = (periods["period_end_on"] - periods["period_start_on"]).dt.total_days().median()
+    return 4 if not isinstance(days, float) or days <= 0 else max(1, round(365.25 / (days + 1)))
+
+
+def _calibration(looks: pl.DataFrame, policy: Policy, *, seed: int) -> pl.DataFrame:
+    """Each source and horizon with the shock that its own deals share."""
+    parts = [
+        probability_calibration(part, policy, seed=seed, factor_sd=shared_shock(part), draws=BAND_DRAWS)
+        for _, part in looks.group_by(["source", "week_of_period"], maintain_order=True)
+    ]
+    return pl.concat(parts) if parts else ProbabilityCalibration.create_empty()
