@@ -44,6 +44,9 @@ MATURE_FROM = 0.90
 """A cohort is judged once nine in ten of its deals are resolved; before, its quick losses would stand for all."""
 
 MOST_ITEMS = 8
+DIGITS = 12
+"""Significant digits kept of a sum of floats, so that the order of rows cannot show."""
+
 NEWCOMER_DAYS = 365
 MANY_PUSHES = 3
 
@@ -181,16 +184,17 @@ def _shares_of(
 ) -> pl.DataFrame:
     """Share of deals that answer yes, per scope and item: over ``now`` together, beside each period of ``past``."""
     known = frame.with_columns(hit=hit, item=pl.lit(ALL) if item is None else item).drop_nulls(["hit", "item"])
-    amount, weight = pl.col("amount").cast(pl.Float64), pl.col("deal_weight")
-    known = known.with_columns(deal_weight=amount if by_amount else pl.lit(1.0))
+    # Money is summed as it is stored: sums of floats depend on the order of rows in their last digits.
+    amount, weight = pl.col("amount"), pl.col("deal_weight")
+    known = known.with_columns(deal_weight=amount if by_amount else pl.lit(1, MONEY))
     if by_amount:
         known = known.filter(weight > 0)
     cells = known.group_by("scope", "item", "on").agg(
         hits=pl.col("hit").sum().cast(pl.Int64),
         trials=pl.len().cast(pl.Int64),
-        weight=weight.sum(),
-        hit_weight=weight.filter("hit").sum(),
-        square=(weight**2).sum(),
+        weight=weight.sum().cast(pl.Float64),
+        hit_weight=weight.filter("hit").sum().cast(pl.Float64),
+        square=(weight.cast(pl.Float64) ** 2).sum().round_sig_figs(DIGITS),
         amount=amount.filter("hit").sum(),
     )
     rate = cells.with_columns(rate=pl.col("hit_weight") / pl.col("weight"))
@@ -198,16 +202,22 @@ def _shares_of(
     if chosen.is_empty():
         return PipelineHealth.create_empty()
     phi = pl.struct("hits", "trials")
-    rows = chosen.group_by("scope", "item").agg(
-        pl.col("hits", "trials", "weight", "hit_weight", "square", "amount").sum(),
-        phi=phi.implode(),
-        only=pl.col("on").first(),
-        period_count=pl.len(),
+    rows = (
+        chosen.sort("scope", "item", "on")
+        .group_by("scope", "item", maintain_order=True)
+        .agg(
+            pl.col("hits", "trials", "weight", "hit_weight", "square", "amount").sum(),
+            phi=phi.implode(),
+            only=pl.col("on").first(),
+            period_count=pl.len(),
+        )
     )
     share = (rows["hit_weight"] / rows["weight"]).to_numpy()
     inflated = np.array([_inflation(cell) for cell in rows["phi"].to_list()])
     n = (rows["weight"] ** 2 / rows["square"]).to_numpy() / inflated
-    lower, upper = shares.wilson(share * n, n, level)
+    # An inflation found in four periods is a guess with three degrees of freedom.
+    degrees = np.where(inflated > 1, np.maximum(rows["period_count"].to_numpy() - 1.0, 1.0), np.inf)
+    lower, upper = shares.wilson(share * n, n, level, degrees)
     one_period = len(list(now)) == 1
     table = rows.select(
         "scope",
@@ -217,7 +227,7 @@ def _shares_of(
         period_start_on=pl.col("only") if one_period else pl.lit(None, pl.Date),
         deal_count="trials",
         hit_count="hits",
-        amount=pl.col("amount").round(2).cast(MONEY),
+        amount=pl.col("amount").cast(MONEY),
         status=pl.when(pl.col("trials") < FEW_DEALS).then(pl.lit("few_deals")).otherwise(pl.lit("ok")),
     ).with_columns(
         estimate=pl.Series(share), lower=pl.Series(lower), upper=pl.Series(upper), level=pl.lit(level, pl.Float64)
@@ -354,13 +364,13 @@ def _coverage(open_deals: pl.DataFrame, book: Book) -> pl.DataFrame:
         return PipelineHealth.create_empty()
 
     def sums(frame: pl.DataFrame, name: str) -> pl.DataFrame:
-        total = pl.col("amount").cast(pl.Float64).sum().alias(name)
+        total = pl.col("amount").sum().cast(pl.Float64).alias(name)
         return _scoped(frame, book.members, "period_start_on").group_by("scope", "on").agg(total)
 
     due = (
         open_deals.filter("is_due")
         .group_by("scope", "on")
-        .agg(pl.col("amount").cast(pl.Float64).sum().alias("due"), pl.len().cast(pl.Int64).alias("deal_count"))
+        .agg(pl.col("amount").sum().cast(pl.Float64).alias("due"), pl.len().cast(pl.Int64).alias("deal_count"))
     )
     # A scope with deals and nothing due, or nothing won yet, has none of it: known deals make that a real zero.
     both = (
@@ -403,10 +413,10 @@ def _concentration(due: pl.DataFrame, now: date | None, past: tuple[date, ...]) 
     asked = due.filter(pl.col("on").is_in([*past, *([] if now is None else [now])])).sort("scope", "on")
     found = []
     for (scope, on), part in asked.group_by(["scope", "on"], maintain_order=True):
-        measured = shares.concentration(part["amount"].drop_nulls().cast(pl.Float64))
+        amounts = part["amount"].drop_nulls().cast(pl.Float64).sort()
+        measured = shares.concentration(amounts)
         if measured is not None:
-            amount = part["amount"].drop_nulls().cast(pl.Float64).sum()
-            found.append((scope, on, ALL, *measured, part.height, amount))
+            found.append((scope, on, ALL, *measured, part.height, float(amounts.sum())))
     names = ("scope", "on", "item", "top_five_share", "hhi", "deal_count", "amount")
     cells = pl.DataFrame(found, schema=names, orient="row", infer_schema_length=None)
     if cells.is_empty() or now is None:

@@ -13,10 +13,15 @@ from scipy import stats
 Floats = NDArray[np.float64]
 
 
-def wilson(hits: ArrayLike, trials: ArrayLike, level: float) -> tuple[Floats, Floats]:
-    """Wilson interval per group; not-a-number where there are no trials. Trials may be fractional (effective)."""
+def wilson(hits: ArrayLike, trials: ArrayLike, level: float, degrees: ArrayLike | None = None) -> tuple[Floats, Floats]:
+    """Wilson interval per group; not-a-number where there are no trials. Trials may be fractional (effective).
+
+    ``degrees``: degrees of freedom where the trials' inflation was itself estimated, from that many periods less one:
+    a t quantile then takes the normal's place; infinite where it was not.
+    """
     k, n = np.asarray(hits, dtype=float), np.asarray(trials, dtype=float)
-    z2 = float(stats.norm.ppf(0.5 + level / 2)) ** 2
+    z = np.asarray(stats.norm.ppf(0.5 + level / 2) if degrees is None else stats.t.ppf(0.5 + level / 2, degrees))
+    z2 = z**2
     with np.errstate(invalid="ignore", divide="ignore"):
         centre = (k + z2 / 2) / (n + z2)
         half = np.sqrt(z2) / (n + z2) * np.sqrt(k * (n - k) / n + z2 / 4)

@@ -143,6 +143,8 @@ def _stage_weighted(
     """Σ probability × amount of what is due, and what has closed; the CRM's own probability, else the stage's."""
     chance = pl.coalesce("lock_probability_rate", "default_probability_rate")
     expected = pl.when("won_by_week").then(1.0).when("is_due").then(chance) * pl.col("lock_amount").cast(pl.Float64)
+    # In cents per deal, so that the sum is exact whatever the order of rows.
+    expected = expected.round(2).cast(MONEY)
     return (
         states.filter("existed")
         .join(defaults.select("stage", "default_probability_rate"), left_on="lock_stage", right_on="stage", how="left")
@@ -153,7 +155,7 @@ def _stage_weighted(
         )
         .with_columns(expected=expected, is_rated=pl.col("is_due") & ~pl.col("won_by_week") & chance.is_not_null())
         .group_by(*_GRAIN)
-        .agg(pl.col("expected").sum().round(2).alias("forecast_amount"), pl.col("is_rated").any())
+        .agg(pl.col("expected").sum().alias("forecast_amount"), pl.col("is_rated").any())
         # Without a single probability there is no pipeline forecast, only what has closed already.
         .filter("is_rated")
         .with_columns(step=pl.lit("stage_weighted"))

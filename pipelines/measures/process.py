@@ -46,9 +46,11 @@ def process_tables(
     lives, exits, defaults = deal_lives(prepared, policy), stage_exits(prepared), stage_defaults(prepared)
     closed = tables["periods"].filter(pl.col("status") == "closed").sort("period_start_on")["period_start_on"].to_list()
     per_year = periods_per_year(tables["periods"])
+    found, fields = resolved(lives)
+    known = leaks(found, fields) if found.height else Leaks.create_empty()
     calls = ladder_calls(
         tables,
-        states=states,
+        states=states if trusted(known) else states.clear(),
         defaults=defaults,
         won=None if lives.is_empty() else company_actuals(prepared),
         policy=policy,
@@ -58,7 +60,6 @@ def process_tables(
     shown = (pl.col("scope") == COMPANY_SCOPE) | (pl.col("week_of_period") == policy.lock_week)
     ledger = override_ledger(calls.filter(shown))
     seed = int(prepared.input_digest[:8], 16)
-    found, fields = resolved(lives)
     stability = [
         rate_stability(outcome_rates(lives, exits, closed), policy, periods_per_year=per_year),
         coverage_stability(coverage_needed(states, lock_week=policy.lock_week), policy, periods_per_year=per_year),
@@ -72,11 +73,21 @@ def process_tables(
         "probability_calibration": _calibration(
             chances(states, lives, defaults, lock_week=policy.lock_week), policy, seed=seed
         ),
-        "leaks": leaks(found, fields) if found.height else Leaks.create_empty(),
+        "leaks": known,
         "rate_stability": pl.concat(stability),
         "rationality": rationality(tables["forecast_pairs"], policy),
         "pipeline_health": pipeline_health(deals, policy),
     }
+
+
+def trusted(known: pl.DataFrame) -> bool:
+    """Whether the pipeline may be weighted: not if stages or probabilities seem to have known the outcome.
+
+    An export without history carries a closed deal's last stage back to its first day; a forecast made of it would win
+    against everybody, and teach nothing.
+    """
+    told = known.filter(pl.col("field").is_in(["stage", "probability_rate"]))
+    return told.filter(pl.col("status").is_in(["suspect", "refused_as_leak"])).is_empty()
 
 
 def periods_per_year(periods: pl.DataFrame) -> int:

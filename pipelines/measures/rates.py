@@ -7,6 +7,7 @@ from datetime import date
 import polars as pl
 
 from pipelines.contracts import MONEY
+from pipelines.engine.health import DIGITS
 from pipelines.policy import COMPANY_SCOPE
 
 SHORTEST_DAYS = 1
@@ -72,7 +73,7 @@ def coverage_needed(states: pl.DataFrame, *, lock_week: int) -> pl.DataFrame:
         others=(pl.col("landed").filter(~pl.col("is_due")) ** 2).sum(),
     )
     both = pipeline.join(landed, on="period_start_on").with_columns(
-        chance_variance=pl.col("own") + pl.col("others").mean(),
+        chance_variance=(pl.col("own") + pl.col("others").mean()).round_sig_figs(DIGITS),
         measure=pl.lit("coverage_needed"),
         item=WHOLE,
         scope=pl.lit(COMPANY_SCOPE),
@@ -90,8 +91,8 @@ def cycle_times(lives: pl.DataFrame, closed: list[date]) -> pl.DataFrame:
         .group_by("item", "closed_period_on")
         .agg(
             deal_count=pl.len().cast(pl.Int64),
-            mean_log_days=pl.col("log_days").mean(),
-            sd_log_days=pl.col("log_days").std(),
+            mean_log_days=pl.col("log_days").mean().round_sig_figs(DIGITS),
+            sd_log_days=pl.col("log_days").std().round_sig_figs(DIGITS),
         )
         for item, frame in ((WHOLE, won), (MOTION, won.drop_nulls("sales_motion")))
     ]

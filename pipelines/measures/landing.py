@@ -1,0 +1,316 @@
+"""Where the open period lands, what was said at the same weeks of past periods, and whether those ranges held."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import date
+
+import dataframely as dy
+import polars as pl
+
+from pipelines.contracts import CALL_CATEGORIES, LAYERS, MONEY, Deals
+from pipelines.engine.coverage import backtest_rows, coverage, naive_crps
+from pipelines.engine.deal_book import LandingInputs, LandingPolicy
+from pipelines.engine.landing import LandingResult, landing, landing_backtest, seed_of
+from pipelines.landing_contracts import (
+    LANDING_TABLES,
+    Coverage,
+    Landing,
+    LandingBacktest,
+    LandingDots,
+    LandingQuantiles,
+    LandingSwings,
+)
+from pipelines.measures.process import periods_per_year
+from pipelines.policy import COMPANY_SCOPE, Policy
+from pipelines.warehouse.deal_states import deal_states
+from pipelines.warehouse.history import Prepared
+from pipelines.warehouse.landing_looks import landing_looks, members_by_week
+
+SEED_WORDS = ("landing",)
+"""With the period and the week, all that the draws depend on: what is said of a week is said again of it for good."""
+
+BACKTEST_DRAWS = 1000
+"""Draws of a past landing: its ends move by about 1 % of the range between seeds, and there are dozens of them."""
+
+IN_FULL = ("company", "executive", "manager")
+"""Kinds of scope whose quantiles are published for each method; of a rep, ``combined`` alone."""
+
+
+@dataclass(frozen=True)
+class LandingFacts:
+    """Everything landings are made from, for all weeks at once.
+
+    ``states``: warehouse.deal_states; ``looks``: warehouse.landing_looks; ``calls``: period × week × forecaster of one
+    layer and category (``forecaster_id, forecast_amount``); ``recorded``: period × forecaster, ``actual_amount`` stated
+    by records; ``quotas``: period × person, ``quota_amount``; ``members``: week → ``period_start_on, person_id, scope``.
+    """
+
+    states: pl.DataFrame
+    looks: pl.DataFrame
+    calls: pl.DataFrame
+    recorded: pl.DataFrame
+    quotas: pl.DataFrame
+    members: Mapping[int, pl.DataFrame]
+
+    def at_week(self, week: int) -> LandingInputs:
+        """Every period seen at this week, as ``engine.deal_book`` asks for.
+
+        Owners are those with an open deal, a deal won or a call by then: who has left keeps no share of new business,
+        and who has yet to come gets none.
+        """
+        states = self.states.filter(pl.col("week_of_period") == week)
+        looks = self.looks.filter(pl.col("week_of_period") == week)
+        calls = self.calls.filter(pl.col("week_of_period") == week)
+        open_then = states.filter("existed", ~pl.col("won_by_week")).join(
+            looks.select("period_start_on", "horizon_days", "origin_at"), on="period_start_on"
+        )
+        won_by_then = states.filter("existed", "won_by_week")
+        members = self.members[week]
+        present = pl.concat(
+            [
+                open_then.select("period_start_on", person_id="lock_owner_id"),
+                won_by_then.select("period_start_on", person_id="lock_owner_id"),
+                calls.select("period_start_on", person_id="forecaster_id"),
+            ]
+        ).unique()
+        on_day = pl.col("origin_at").dt.date().dt.offset_by("-1d")
+        return LandingInputs(
+            periods=looks.select(
+                "period_start_on",
+                "origin_at",
+                "closed_at",
+                "horizon_days",
+                run_rate=pl.col("created_count").cast(pl.Float64),
+            ),
+            deals=open_then.select(
+                "period_start_on",
+                "opportunity_id",
+                "sales_motion",
+                "is_due",
+                "age_days",
+                "outcome",
+                owner_id="lock_owner_id",
+                stage="lock_stage",
+                amount="lock_amount",
+                # A close dated back before the look became known after it: it still took a day.
+                follow_up_days=(pl.col("end_on") - on_day).dt.total_days().clip(lower_bound=1),
+                final_amount=pl.when(pl.col("outcome") == "won").then("end_amount"),
+            ),
+            new_business=states.filter(~pl.col("existed"), pl.col("outcome") == "won").select(
+                "period_start_on", owner_id="end_owner_id", amount="end_amount"
+            ),
+            closed=won_by_then.group_by("period_start_on", owner_id="lock_owner_id").agg(
+                closed_amount=pl.col("lock_amount").sum()
+            ),
+            calls=self._lines(states, calls, members),
+            scope_members=members.join(present, on=["period_start_on", "person_id"]),
+        )
+
+    def _lines(self, states: pl.DataFrame, calls: pl.DataFrame, members: pl.DataFrame) -> pl.DataFrame:
+        """Period × scope: what its people called, were asked for, and won."""
+        key = ["period_start_on", "scope"]
+        called = calls.join(members, left_on=["period_start_on", "forecaster_id"], right_on=["period_start_on", "person_id"])
+        asked = self.quotas.join(members, on=["period_start_on", "person_id"])
+        lines = (
+            members.select(key)
+            .unique()
+            .join(called.group_by(key).agg(call_amount=_known_sum("forecast_amount")), on=key, how="left")
+            .join(asked.group_by(key).agg(quota_amount=_known_sum("quota_amount")), on=key, how="left")
+        )
+        return lines.join(self._actuals(states, members), on=key, how="left").sort(key)
+
+    def _actuals(self, states: pl.DataFrame, members: pl.DataFrame) -> pl.DataFrame:
+        """Period × scope: what deals say was won, by the hierarchy of the week; before the first deal, what records say.
+
+        A scope that won nothing in a closed period with deals has won 0; one with a deal in a currency without a rate
+        has no actual.
+        """
+        key = ["period_start_on", "scope"]
+        closed = self.looks.drop_nulls("closed_at").select("period_start_on").unique()
+        with_deals = closed.join(self.states.select("period_start_on").unique(), on="period_start_on")
+        won = states.filter(pl.col("outcome") == "won").select(
+            "period_start_on", "end_amount", person_id="end_owner_id"
+        )
+        placed = won.join(
+            members.filter(pl.col("scope") != COMPANY_SCOPE), on=["period_start_on", "person_id"]
+        ).select(*key, "end_amount")
+        whole = won.select("period_start_on", "end_amount", scope=pl.lit(COMPANY_SCOPE)).select(*key, "end_amount")
+        sums = (
+            pl.concat([placed, whole])
+            .group_by(key)
+            .agg(
+                amount=pl.col("end_amount").sum(),
+                is_whole=pl.col("end_amount").is_not_null().all(),
+            )
+        )
+        from_deals = (
+            members.select(key)
+            .unique()
+            .join(with_deals, on="period_start_on")
+            .join(sums, on=key, how="left")
+            .select(
+                *key,
+                actual_amount=pl.when(pl.col("is_whole").is_null()).then(0.0).when("is_whole").then(_number("amount")),
+            )
+        )
+        from_records = (
+            self.recorded.join(with_deals, on="period_start_on", how="anti")
+            .join(members, left_on=["period_start_on", "forecaster_id"], right_on=["period_start_on", "person_id"])
+            .group_by(key)
+            .agg(actual_amount=_known_sum("actual_amount"))
+        )
+        return pl.concat([from_deals, from_records])
+
+
+def _number(column: str) -> pl.Expr:
+    return pl.col(column).cast(pl.Float64)
+
+
+def _known_sum(column: str) -> pl.Expr:
+    """Sum of what is known; null when nothing is."""
+    return pl.when(pl.col(column).is_not_null().any()).then(pl.col(column).cast(pl.Float64).sum())
+
+
+def landing_facts(
+    prepared: Prepared, tables: Mapping[str, pl.DataFrame], policy: Policy
+) -> tuple[LandingFacts, tuple[str, str] | None]:
+    """What landings are made from, at the horizon weeks and the open period's current one; whose calls they use.
+
+    The calls are those the Trust page opens on: the layer nearest to the field, its commit where anybody commits.
+    """
+    looks = landing_looks(prepared, range(53))
+    weeks = {week for _, week in policy.horizon_weeks}
+    now = looks.filter(pl.col("period_start_on") == prepared.open_period_start_on)["week_of_period"]
+    weeks = sorted({*weeks, *now.to_list()[-1:]} & set(looks["week_of_period"].to_list()))
+    pairs = tables["forecast_pairs"]
+    said = pairs.drop_nulls("forecast_amount")
+    kinds = set(said.select("layer", "category").unique().iter_rows())
+    kind = next(((layer, named) for layer in LAYERS for named in CALL_CATEGORIES if (layer, named) in kinds), None)
+    chosen = said.filter(pl.lit(kind is not None) & (pl.concat_list("layer", "category") == list(kind or ("", ""))))
+    records = pairs.filter(pl.col("source") == "records", pl.col("actual_amount").is_not_null())
+    if kind is not None:
+        records = records.filter(pl.col("layer") == kind[0])
+    reps = tables["scopes"].filter(pl.col("scope_kind") == "rep")["scope"]
+    facts = LandingFacts(
+        states=deal_states(prepared, weeks, policy),
+        looks=looks.filter(pl.col("week_of_period").is_in(weeks)),
+        calls=chosen.select("period_start_on", "week_of_period", "forecaster_id", "forecast_amount"),
+        recorded=records.unique(["period_start_on", "forecaster_id"]).select(
+            "period_start_on", "forecaster_id", "actual_amount"
+        ),
+        # Quotas of people without reports, whose quotas do not contain each other.
+        quotas=tables["quotas"].filter(pl.col("person_id").is_in(reps.implode())),
+        members={week: members_by_week(prepared, week, policy) for week in weeks},
+    )
+    return facts, kind
+
+
+def landing_tables(
+    prepared: Prepared,
+    tables: Mapping[str, pl.DataFrame],
+    policy: Policy,
+    *,
+    choices: LandingPolicy | None = None,
+    backtest_draws: int = BACKTEST_DRAWS,
+) -> dict[str, pl.DataFrame]:
+    """``landing`` and its quantiles, dots and swings of the open period at its current week; ``landing_backtest`` and
+    ``coverage`` of every period closed before, at the horizon weeks and this one; ``deals`` with their odds.
+
+    ``tables``: the prepared ones. Past landings weigh both methods alike, as the present one does: a coverage is that
+    of the method as issued. Deterministic: the same facts give the same rows.
+    """
+    choices = LandingPolicy() if choices is None else choices
+    facts, kind = landing_facts(prepared, tables, policy)
+    season = periods_per_year(tables["periods"])
+    now = prepared.open_period_start_on
+    weeks = facts.looks.filter(pl.col("period_start_on") == now)["week_of_period"].to_list()
+    found = {name: schema.create_empty() for name, schema in LANDING_TABLES.items()}
+    deals = tables["deals"]
+    if now is not None and weeks:
+        week = weeks[-1]
+        seed = seed_of(*SEED_WORDS, str(now), str(week))
+        result = landing(facts.at_week(week), period_start_on=now, week_of_period=week, seed=seed, policy=choices)
+        found |= _issued(result, tables["scopes"], kind)
+        deals = _with_odds(tables["deals"], result)
+    past_choices = replace(choices, draws=backtest_draws)
+    rows = [part for week in sorted(facts.members) for part in _scored(facts, week, past_choices, season)]
+    if rows:
+        backtest = pl.concat(rows)
+        found["landing_backtest"] = _published(backtest, LandingBacktest)
+        found["coverage"] = _published(coverage(backtest), Coverage)
+    return {**found, "deals": _published(deals, Deals)}
+
+
+def landing_choices(choices: LandingPolicy | None = None) -> list[dict[str, str]]:
+    """One row per choice behind the landing, for the edition's ``policy`` table and its digest."""
+    stated = asdict(LandingPolicy() if choices is None else choices)
+    win = stated.pop("win")
+    stated |= {f"win_{name}": value for name, value in win.items()}
+    stated["backtest_draws"] = BACKTEST_DRAWS
+    return [{"name": f"landing_{name}", "value": repr(value)} for name, value in sorted(stated.items())]
+
+
+def model_forecasts(backtest: pl.DataFrame) -> pl.DataFrame:
+    """The engine's own forecast at past weeks, as ``measures.ladder`` takes it: the middle of its range."""
+    level = backtest["level"].min()
+    return backtest.filter(pl.col("method") == "combined", pl.col("level") == level).select(
+        "scope", "week_of_period", "period_start_on", forecast_amount="estimate"
+    )
+
+
+def _scored(facts: LandingFacts, week: int, choices: LandingPolicy, season: int) -> Iterator[pl.DataFrame]:
+    """Past landings of one week against what landed, one period at a time: quantiles of thousands are not kept."""
+    inputs = facts.at_week(week)
+    closed = inputs.periods.drop_nulls("closed_at")["period_start_on"].sort().to_list()
+    actuals = inputs.calls.filter(pl.col("period_start_on").is_in(closed)).select(
+        "scope", "period_start_on", "actual_amount"
+    )
+    if actuals.is_empty():
+        return
+    actuals = naive_crps(_without_gaps(actuals, closed), season=season)
+    for start in closed:
+        issued = landing_backtest(
+            inputs, week_of_period=week, seed_words=SEED_WORDS, policy=choices, only=[start]
+        )
+        rows = backtest_rows(_in_cents(issued.landing), issued.quantiles, actuals)
+        if not rows.is_empty():
+            yield rows
+
+
+def _without_gaps(actuals: pl.DataFrame, closed: list[date]) -> pl.DataFrame:
+    """One row per scope and consecutive period, as "the same period last year" counts places."""
+    every = pl.DataFrame({"period_start_on": closed}, schema={"period_start_on": pl.Date})
+    grid = actuals.select("scope").unique().join(every, how="cross")
+    return grid.join(actuals, on=["scope", "period_start_on"], how="left")
+
+
+def _in_cents(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.with_columns(pl.col("estimate", "lower", "upper").round(2))
+
+
+def _issued(result: LandingResult, scopes: pl.DataFrame, kind: tuple[str, str] | None) -> dict[str, pl.DataFrame]:
+    layer, category = kind or (None, None)
+    leading = scopes.filter(pl.col("scope_kind").is_in(IN_FULL))["scope"].implode()
+    kept = result.quantiles.filter((pl.col("method") == "combined") | pl.col("scope").is_in(leading))
+    named = result.landing.with_columns(layer=pl.lit(layer, pl.String), category=pl.lit(category, pl.String))
+    return {
+        "landing": _published(named, Landing),
+        "landing_quantiles": _published(kept, LandingQuantiles),
+        "landing_dots": _published(result.dots, LandingDots),
+        "landing_swings": _published(result.swings, LandingSwings),
+    }
+
+
+def _with_odds(deals: pl.DataFrame, result: LandingResult) -> pl.DataFrame:
+    odds = result.odds.select("opportunity_id", "win_probability_rate", "expected_amount", "win_status")
+    why = "no_landing" if result.shock is None else "new_since"
+    return deals.drop(odds.columns[1:]).join(odds, on="opportunity_id", how="left").with_columns(pl.col("win_status").fill_null(why))
+
+
+def _published(frame: pl.DataFrame, schema: type[dy.Schema]) -> pl.DataFrame:
+    """In the contract's columns and dtypes; money in cents."""
+    columns = {name: column.dtype for name, column in schema.columns().items()}
+    money = [name for name, kind in columns.items() if kind == MONEY and frame.schema[name] == pl.Float64]
+    return frame.with_columns(pl.col(money).round(2)).select(columns).cast(columns)  # type: ignore[arg-type]
