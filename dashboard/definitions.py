@@ -39,6 +39,18 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         ),
     ),
     (
+        "Where did the miss come from, and does it tie to the books?",
+        (
+            ("The bridge from call to landed", "pipelines.engine.attribution:miss_attribution"),
+            ("Which deals a call stands for", "pipelines.engine.miss:called_deals"),
+            ("Whose call is bridged", "pipelines.engine.miss:scope_calls"),
+            ("Who is to blame?", "pipelines.engine.blame:blame"),
+            ("Was it luck?", "pipelines.engine.luck:luck"),
+            ("Whose error it is over time", "pipelines.engine.luck:error_shares"),
+            ("Closed won and bookings", "pipelines.engine.reconciliation:reconciliation"),
+        ),
+    ),
+    (
         "What is compared with what?",
         (
             ("A call and what landed", "pipelines.contracts:ForecastPairs"),

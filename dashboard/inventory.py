@@ -231,12 +231,12 @@ def rows_label(count: int, shown: int) -> str:
     return "The one row" if count == 1 else f"All {theme.count(count)} rows"
 
 
-def as_csv(rejected: pl.DataFrame) -> bytes:
+def as_csv(rows: pl.DataFrame) -> bytes:
     """The rows as CSV; a cell that a spreadsheet would run as a formula is kept as text."""
-    text = pl.col("value", "file_name")
+    text = pl.col(pl.String)
     starts_formula = text.str.contains(r"^[=+\-@\t\r]")
     harmless = pl.when(starts_formula).then(pl.lit("'") + text).otherwise(text).name.keep()
-    return rejected.with_columns(harmless).write_csv().encode()
+    return rows.with_columns(harmless).write_csv().encode()
 
 
 def rule_in_words(rule: str) -> str:

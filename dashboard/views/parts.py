@@ -40,6 +40,14 @@ def finding(title: str, figure: go.Figure, *, alt: str, key: str, caption: str) 
     st.plotly_chart(figure, key=key, alt=alt, theme=None, config=theme.CHART_CONFIG)
 
 
+def choose_period(labels: list[str], *, key: str) -> str:
+    """A period by its label, in the URL under ``key``; the first one unless another is asked for."""
+    asked = st.query_params.get(key)
+    if asked is not None and asked not in labels:
+        st.warning(theme.escape(f"Period “{asked}” has nothing to show here; {labels[0]} is shown instead."))
+    return str(st.selectbox("Period", labels, key=key, bind="query-params", width=210, label_visibility="collapsed"))
+
+
 FORECASTER = "forecaster"
 
 

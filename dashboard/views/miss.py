@@ -1,0 +1,219 @@
+"""Miss: where did it come from, exactly, and is that out of the ordinary?"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import polars as pl
+import streamlit as st
+from streamlit.column_config import DateColumn, NumberColumn, TextColumn
+
+from dashboard import answers_miss, tables, theme, wording_miss
+from dashboard.answers_miss import MissAnswer
+from dashboard.charts.waterfall import Step, waterfall
+from dashboard.filters import Filters, is_dark
+from dashboard.tables import Column
+from dashboard.views import parts
+from dashboard.wording_miss import CAUSES, CUT_NAMES
+from pipelines.engine import attribution, blame, luck, miss
+
+UNSEEN = ("left_out", "pulled_in", "created_and_won")
+
+
+def page(filters: Filters) -> None:
+    answer = answers_miss.miss(filters, st.query_params.get("period"))
+    if answer.status == "no_period":
+        st.title("Where did the miss come from?", anchor=False)
+        for sentence in wording_miss.no_bridge(answer.why, answer.noun):
+            parts.said(sentence)
+        return
+    chosen = parts.choose_period([label for _, label in answer.periods], key="period")
+    if chosen != answer.label:
+        answer = answers_miss.miss(filters, chosen)
+    problem = _problem(answer)
+    if problem:
+        st.title("Where did the miss come from?", anchor=False)
+        parts.said(problem)
+        return
+    _first_lines(answer)
+    chart, why = st.columns([3, 2], gap="large")
+    with chart:
+        _bridge(answer)
+    with why:
+        _blame(answer)
+    _cuts(answer)
+    _deals(answer)
+    _exactly(answer)
+
+
+def _problem(answer: MissAnswer) -> str:
+    """What keeps this period's miss from being told, in a sentence; empty when nothing does."""
+    return {
+        "no_layer": wording_miss.no_layer(answer.layer, answer.scope_name, answer.label),
+        "no_call": wording_miss.no_call(answer.label, answer.lock_week),
+        "no_rate": wording_miss.no_rate(answer.label),
+    }.get(answer.status, "")
+
+
+def _first_lines(answer: MissAnswer) -> None:
+    line = wording_miss.miss_line(
+        label=answer.label,
+        lock_week=answer.lock_week,
+        scope_name=answer.scope_name,
+        layer=answer.layer,
+        category=answer.category,
+        missing=answer.missing_count,
+    )
+    missed, call = answer.miss_amount, answer.call_amount
+    if missed is None or call is None or answer.rollup_amount is None:
+        return
+    st.caption(theme.escape(line))
+    st.title(theme.escape(wording_miss.miss_title(answer.label, missed, call, answer.currency)), anchor=False)
+    parts.said(wording_miss.largest_causes(answer.bridge, missed, answer.currency))
+    judgement = answer.bridge["judgement"][0]
+    unseen = sum((amount for cause in UNSEEN if (amount := answer.bridge[cause][0]) is not None), Decimal(0))
+    if judgement is not None:
+        sentence = wording_miss.beyond_the_deals(
+            judgement,
+            unseen,
+            rollup=answer.rollup_amount,
+            category=answer.category,
+            noun=answer.noun,
+            basis=answer.rollup_basis,
+            currency=answer.currency,
+        )
+        parts.said(sentence)
+    parts.said(wording_miss.luck_sentence(answer.luck, luck.LUCK_LEVEL, answer.currency))
+    if answer.asked_category != answer.category:
+        st.caption(theme.escape(wording_miss.other_category(answer.asked_category, answer.category)))
+
+
+def _bridge(answer: MissAnswer) -> None:
+    steps = _steps(answer)
+    parts.finding(
+        "From the call to what landed",
+        waterfall(steps=steps, currency=answer.currency, dark=is_dark()),
+        alt=wording_miss.bridge_alt(
+            answer.label, [(step.name, step.amount, step.kind != "change") for step in steps], answer.currency
+        ),
+        key="bridge",
+        caption=wording_miss.bridge_caption(answer.currency),
+    )
+
+
+def _steps(answer: MissAnswer) -> list[Step]:
+    """Call, judgement, the called deals, what became of them and came beside them, landed. Empty steps are left out."""
+    call, rollup, landed = answer.call_amount, answer.rollup_amount, answer.actual_amount
+    if call is None or rollup is None or landed is None:
+        return []
+    steps = [Step("call", call, "call")]
+    for cause, (name, told) in CAUSES.items():
+        amount = answer.bridge[cause][0]
+        if amount:
+            steps.append(Step(name, amount, told=told))
+        if cause == "judgement" and amount:
+            steps.append(Step("called deals", rollup, "call", "the deals behind the call"))
+    return [*steps, Step("landed", landed, "total")]
+
+
+def _blame(answer: MissAnswer) -> None:
+    rows = answer.parts.to_dicts()
+    st.subheader(theme.escape(wording_miss.blame_title(rows)), anchor=False)
+    st.html(
+        tables.table(
+            (
+                Column("Part"),
+                Column(answer.label, is_number=True),
+                Column("Usual", is_number=True),
+                Column("So"),
+            ),
+            wording_miss.blame_rows(rows, answer.currency),
+            caption="The miss in parts, each beside its usual range",
+        )
+    )
+    told = [row for row in rows if row["status"] == "ok"]
+    if told:
+        caption = wording_miss.blame_caption(told[0]["level"], told[0]["period_count"], answer.noun)
+        st.caption(theme.escape(caption))
+    parts.how_computed(
+        attribution.miss_attribution, miss.called_deals, miss.scope_calls, blame.blame, luck.luck, luck.error_shares
+    )
+
+
+def _cuts(answer: MissAnswer) -> None:
+    if answer.cuts.is_empty():
+        return
+    offered = [cut for cut in CUT_NAMES if cut in answer.cuts["cut"].to_list()]
+    st.header("The same bridge, cut", anchor=False)
+    chosen = st.selectbox("Cut by", offered, format_func=lambda cut: CUT_NAMES[cut], key="cut", width=280)
+    rows = answer.cuts.filter(pl.col("cut") == chosen).to_dicts()
+    st.subheader(theme.escape(wording_miss.cut_title(chosen, rows, answer.currency)), anchor=False)
+    st.html(
+        tables.table(
+            (
+                Column(CUT_NAMES[chosen]),
+                *(Column(name, is_number=True) for name in ("Called deals", "Landed", "Change")),
+                *(Column(CAUSES[cause][0].capitalize(), is_number=True) for cause in wording_miss.CUT_CAUSES),
+            ),
+            wording_miss.cut_rows(rows, answer.currency),
+            caption=f"The company's bridge by {CUT_NAMES[chosen].lower()}",
+        )
+    )
+
+
+def _deals(answer: MissAnswer) -> None:
+    if answer.steps.is_empty():
+        return
+    unit = "" if answer.currency == theme.NO_CURRENCY else f", {answer.currency}"
+    with st.expander(theme.escape(wording_miss.steps_label(answer.steps.height, answer.step_count))):
+        st.dataframe(
+            answer.steps.select(
+                pl.coalesce("name", "opportunity_id").alias("deal"),
+                "account_name",
+                "owner",
+                cause=pl.col("cause").replace({cause: name for cause, (name, _) in CAUSES.items()}),
+                amount=pl.col("amount"),
+                called=pl.col("lock_amount"),
+                landed=pl.col("end_amount"),
+                stage=pl.col("lock_stage"),
+                due=pl.col("lock_close_on"),
+                reason=pl.col("outcome_reason"),
+                id=pl.col("opportunity_id"),
+            ),
+            column_config={
+                "deal": TextColumn("Deal", pinned=True),
+                "account_name": TextColumn("Account"),
+                "owner": TextColumn("Owner"),
+                "cause": TextColumn("Step"),
+                "amount": NumberColumn(f"Amount{unit}", format="accounting"),
+                "called": NumberColumn(f"At the lock{unit}", format="accounting"),
+                "landed": NumberColumn(f"Won at{unit}", format="accounting"),
+                "stage": TextColumn("Stage at the lock"),
+                "due": DateColumn("Due at the lock"),
+                "reason": TextColumn("Reason"),
+                "id": TextColumn("Id"),
+            },
+            hide_index=True,
+            placeholder=theme.MISSING,
+            key="steps",
+            alt="The largest steps from call to landed, deal by deal",
+        )
+        st.caption(theme.escape(wording_miss.steps_caption()))
+
+
+def _exactly(answer: MissAnswer) -> None:
+    with st.expander("The bridge to the cent"):
+        st.html(
+            tables.table(
+                (Column("Step"), Column("Which"), Column("Deals", is_number=True), Column("Amount", is_number=True)),
+                [
+                    ("Call", "", None, theme.money_full(answer.call_amount, answer.currency)),
+                    *wording_miss.bridge_rows(answer.bridge, answer.currency),
+                    ("Landed", "", None, theme.money_full(answer.actual_amount, answer.currency)),
+                ],
+                caption="Call, steps and landed",
+            )
+        )
+    sentence = wording_miss.shares_sentence(answer.shares.to_dicts(), answer.layer) if answer.shares.height else ""
+    if sentence:
+        parts.said(sentence)

@@ -1,0 +1,159 @@
+"""Reconcile: does closed won tie to the books, and where not?"""
+
+from __future__ import annotations
+
+import polars as pl
+import streamlit as st
+from streamlit.column_config import DateColumn, NumberColumn, TextColumn
+
+from dashboard import answers_miss, inventory, tables, theme, wording_miss
+from dashboard.answers_miss import AGES, ReconcileAnswer
+from dashboard.charts.waterfall import Step, waterfall
+from dashboard.filters import Filters, is_dark
+from dashboard.tables import Column
+from dashboard.views import parts
+from dashboard.wording_miss import KINDS
+from pipelines.engine import reconciliation
+
+EVERY = "All periods"
+SHOWN_ROWS = 2_000
+
+
+def page(filters: Filters) -> None:
+    answer = answers_miss.reconcile(filters)
+    if answer.status == "no_bookings":
+        st.title("Does closed won tie to the books?", anchor=False)
+        for sentence in wording_miss.no_bookings():
+            parts.said(sentence)
+        return
+    chosen = parts.choose_period([EVERY, *(label for _, label in answer.periods)], key="booked")
+    if chosen != EVERY:
+        answer = answers_miss.reconcile(filters, chosen)
+    st.title(
+        theme.escape(wording_miss.tie_title(answer.label, answer.difference_amount, answer.currency)), anchor=False
+    )
+    if answer.status == "nothing_here":
+        parts.said(wording_miss.nothing_in(answer.label))
+        return
+    _first_lines(answer)
+    _bridge(answer)
+    _kinds(answer)
+    _rows(answer, filters)
+
+
+def _first_lines(answer: ReconcileAnswer) -> None:
+    tied = answer.rows.filter(pl.col("break_kind") == "matched").height
+    parts.said(
+        wording_miss.tie_sentence(
+            crm=answer.crm_amount,
+            booked=answer.booked_amount,
+            tied=tied,
+            won=answer.won_count,
+            ties=answer.ties,
+            unvalued=answer.unvalued_count,
+            currency=answer.currency,
+        )
+    )
+    parts.said(wording_miss.breaks_sentence(answer.kinds.to_dicts(), answer.currency))
+    st.caption(theme.escape(wording_miss.tie_caption(answer.first_booked_on, answer.last_booked_on)))
+
+
+def _bridge(answer: ReconcileAnswer) -> None:
+    """What has to be taken from the CRM's sum, kind by kind, to arrive at the books'."""
+    differing = answer.kinds.filter(pl.col("difference_amount") != 0)
+    steps = [
+        Step("closed won", answer.crm_amount, "call"),
+        *(
+            Step(KINDS[row["break_kind"]][0], -row["difference_amount"], told=KINDS[row["break_kind"]][1])
+            for row in differing.iter_rows(named=True)
+        ),
+        Step("booked", answer.booked_amount, "total"),
+    ]
+    parts.finding(
+        "From closed won to booked",
+        waterfall(steps=steps, currency=answer.currency, dark=is_dark()),
+        alt=wording_miss.bridge_alt(
+            answer.label or EVERY, [(step.name, step.amount, step.kind != "change") for step in steps], answer.currency
+        ),
+        key="tie",
+        caption=wording_miss.tie_bridge_caption(),
+    )
+
+
+def _kinds(answer: ReconcileAnswer) -> None:
+    st.header("Breaks by kind", anchor=False)
+    ages = [name for _, name in AGES]
+    st.html(
+        tables.table(
+            (
+                Column("Kind"),
+                Column("Which"),
+                *(Column(name, is_number=True) for name in ("Rows", "Closed won", "Booked", "Difference")),
+                *(Column(f"{name.capitalize()}{'' if 'day' in name else ' days'}", is_number=True) for name in ages),
+            ),
+            wording_miss.kind_rows(answer.kinds.iter_rows(named=True), ages, answer.currency),
+            caption="Breaks by kind, with money and age",
+        )
+    )
+    parts.how_computed(reconciliation.reconciliation)
+
+
+def _rows(answer: ReconcileAnswer, filters: Filters) -> None:
+    st.header("Row by row", anchor=False)
+    present = answer.kinds["break_kind"].to_list()
+    offered = [kind for kind in KINDS if kind in present and kind != "matched"]
+    wanted = st.pills(
+        "Kinds",
+        offered,
+        selection_mode="multi",
+        format_func=lambda kind: KINDS[kind][0].capitalize(),
+        key="kinds",
+        label_visibility="collapsed",
+    )
+    rows = answer.rows.filter(pl.col("break_kind").is_in(list(wanted) or offered))
+    unit = "" if answer.currency == theme.NO_CURRENCY else f", {answer.currency}"
+    shown = rows.select(
+        kind=pl.col("break_kind").replace({kind: name for kind, (name, _) in KINDS.items()}),
+        deal=pl.col("opportunity_id"),
+        bookings=pl.col("booking_ids"),
+        account=pl.col("account_name"),
+        owner=pl.col("owner"),
+        closed_on=pl.col("closed_on"),
+        booked_on=pl.col("booked_on"),
+        crm_amount=pl.col("crm_amount"),
+        booked_amount=pl.col("booked_amount"),
+        difference_amount=pl.col("difference_amount"),
+        rate_amount=pl.col("rate_amount"),
+        age_days=pl.col("age_days"),
+        matched_by=pl.col("matched_by"),
+    )
+    st.caption(theme.escape(wording_miss.rows_caption(min(shown.height, SHOWN_ROWS), shown.height)))
+    st.dataframe(
+        shown.head(SHOWN_ROWS),
+        column_config={
+            "kind": TextColumn("Kind", pinned=True),
+            "deal": TextColumn("Deal"),
+            "bookings": TextColumn("Bookings"),
+            "account": TextColumn("Account"),
+            "owner": TextColumn("Owner"),
+            "closed_on": DateColumn("Won on"),
+            "booked_on": DateColumn("Booked on"),
+            "crm_amount": NumberColumn(f"Closed won{unit}", format="accounting"),
+            "booked_amount": NumberColumn(f"Booked{unit}", format="accounting"),
+            "difference_amount": NumberColumn(f"Difference{unit}", format="accounting"),
+            "rate_amount": NumberColumn(f"Of it by rate{unit}", format="accounting"),
+            "age_days": NumberColumn("Age, days"),
+            "matched_by": TextColumn("Matched by"),
+        },
+        hide_index=True,
+        placeholder=theme.MISSING,
+        key="tie_rows",
+        alt="Won deals and bookings that do not tie, with amounts, owner and age",
+    )
+    st.download_button(
+        "Download every row (CSV)",
+        inventory.as_csv(answer.rows),
+        file_name=f"reconciliation-{filters.edition_id}.csv",
+        mime="text/csv",
+        on_click="ignore",
+    )
