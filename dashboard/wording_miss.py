@@ -86,9 +86,10 @@ def _fitting(*titles: str) -> str:
 # Miss
 
 
-def miss_line(*, label: str, lock_week: int, scope_name: str, layer: str, category: str, missing: int) -> str:
-    """What the page is about, above its title."""
-    line = f"{label} · calls of week {lock_week} · {LAYERS[layer][1]}, {CATEGORIES[category]} · {scope_name}"
+def miss_line(*, lock_week: int, scope_name: str, layer: str, category: str, missing: int, currency: str) -> str:
+    """What the page is about, beside the period and above its title."""
+    line = f"{LAYERS[layer][1].capitalize()}' {CATEGORIES[category]} calls of week {lock_week} · {scope_name}"
+    line += "" if currency == theme.NO_CURRENCY else f" · {currency}"
     return line + (f" · {theme.plural(missing, 'person', 'people')} had not called" if missing else "")
 
 
@@ -189,12 +190,21 @@ def blame_rows(parts: Iterable[Mapping[str, Any]], currency: str) -> list[tuple[
                 theme.money(row["lower"], currency, signed=True),
                 theme.money(row["upper"], currency, signed=True),
             )
-            word = {"inside": "as usual", "above": "higher than usual", "below": "lower than usual"}[row["direction"]]
+            word = _than_usual(str(row["direction"]), usually_takes=row["usual_rate"] < 0)
             usual = f"{ends[0]} to {ends[1]}"
         else:
             usual, word = None, "too few earlier periods"
         rows.append((PARTS[row["part"]].capitalize(), theme.money(row["amount"], currency, signed=True), usual, word))
     return rows
+
+
+def _than_usual(direction: str, *, usually_takes: bool) -> str:
+    """``took more``: below its range where it usually takes away; ``gave less``: where it usually adds."""
+    if direction == "inside":
+        return "as usual"
+    if usually_takes:
+        return "took more" if direction == "below" else "took less"
+    return "gave more" if direction == "above" else "gave less"
 
 
 def blame_caption(level: float, period_count: int, noun: str) -> str:
@@ -406,9 +416,20 @@ def nothing_in(label: str | None) -> str:
     return f"Nothing was won or booked in {label}."
 
 
-def tie_bridge_caption() -> str:
+def difference_title(difference: Decimal, currency: str) -> str:
+    return f"What makes the difference of {theme.money(difference, currency, signed=True)}"
+
+
+def difference_caption() -> str:
+    return "Blue: the CRM claims more than the books. Orange: the books hold more than the CRM."
+
+
+def difference_alt(steps: Sequence[tuple[str, Decimal]], difference: Decimal, currency: str) -> str:
+    """``steps``: kind of break, difference."""
+    said = [f"{name} {theme.money(amount, currency, signed=True)}" for name, amount in steps]
     return (
-        "What has to be added (blue) or taken away (orange) to come from the CRM's sum (outline) to the books' (solid)."
+        f"Closed won less bookings, {theme.money(difference, currency, signed=True)}, by kind of break: "
+        f"{', '.join(said) or 'none'}."
     )
 
 

@@ -27,9 +27,11 @@ def page(filters: Filters) -> None:
         for sentence in wording_miss.no_bridge(answer.why, answer.noun):
             parts.said(sentence)
         return
-    chosen = parts.choose_period([label for _, label in answer.periods], key="period")
-    if chosen != answer.label:
-        answer = answers_miss.miss(filters, chosen)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        chosen = parts.choose_period([label for _, label in answer.periods], key="period")
+        if chosen != answer.label:
+            answer = answers_miss.miss(filters, chosen)
+        _about(answer)
     problem = _problem(answer)
     if problem:
         st.title("Where did the miss come from?", anchor=False)
@@ -55,19 +57,22 @@ def _problem(answer: MissAnswer) -> str:
     }.get(answer.status, "")
 
 
-def _first_lines(answer: MissAnswer) -> None:
+def _about(answer: MissAnswer) -> None:
     line = wording_miss.miss_line(
-        label=answer.label,
         lock_week=answer.lock_week,
         scope_name=answer.scope_name,
         layer=answer.layer,
         category=answer.category,
         missing=answer.missing_count,
+        currency=answer.currency,
     )
+    st.caption(theme.escape(line))
+
+
+def _first_lines(answer: MissAnswer) -> None:
     missed, call = answer.miss_amount, answer.call_amount
     if missed is None or call is None or answer.rollup_amount is None:
         return
-    st.caption(theme.escape(line))
     st.title(theme.escape(wording_miss.miss_title(answer.label, missed, call, answer.currency)), anchor=False)
     parts.said(wording_miss.largest_causes(answer.bridge, missed, answer.currency))
     judgement = answer.bridge["judgement"][0]
@@ -125,7 +130,7 @@ def _blame(answer: MissAnswer) -> None:
                 Column("Part"),
                 Column(answer.label, is_number=True),
                 Column("Usual", is_number=True),
-                Column("So"),
+                Column("Against usual"),
             ),
             wording_miss.blame_rows(rows, answer.currency),
             caption="The miss in parts, each beside its usual range",

@@ -59,24 +59,21 @@ def _first_lines(answer: ReconcileAnswer) -> None:
 
 
 def _bridge(answer: ReconcileAnswer) -> None:
-    """What has to be taken from the CRM's sum, kind by kind, to arrive at the books'."""
+    """The difference of the two ledgers, kind by kind."""
     differing = answer.kinds.filter(pl.col("difference_amount") != 0)
+    if differing.is_empty():
+        return
     steps = [
-        Step("closed won", answer.crm_amount, "call"),
-        *(
-            Step(KINDS[row["break_kind"]][0], -row["difference_amount"], told=KINDS[row["break_kind"]][1])
-            for row in differing.iter_rows(named=True)
-        ),
-        Step("booked", answer.booked_amount, "total"),
+        Step(KINDS[row["break_kind"]][0], row["difference_amount"], told=KINDS[row["break_kind"]][1])
+        for row in differing.iter_rows(named=True)
     ]
+    difference = answer.difference_amount
     parts.finding(
-        "From closed won to booked",
-        waterfall(steps=steps, currency=answer.currency, dark=is_dark()),
-        alt=wording_miss.bridge_alt(
-            answer.label or EVERY, [(step.name, step.amount, step.kind != "change") for step in steps], answer.currency
-        ),
+        wording_miss.difference_title(difference, answer.currency),
+        waterfall(steps=[*steps, Step("difference", difference, "total")], currency=answer.currency, dark=is_dark()),
+        alt=wording_miss.difference_alt([(step.name, step.amount) for step in steps], difference, answer.currency),
         key="tie",
-        caption=wording_miss.tie_bridge_caption(),
+        caption=wording_miss.difference_caption(),
     )
 
 

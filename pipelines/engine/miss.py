@@ -278,7 +278,9 @@ def _cuts(deals: pl.DataFrame) -> pl.DataFrame:
         for column in (column for column in (by, f"lock_{by}", f"end_{by}") if column in ready.columns):
             bounded = _bounded(bounded, column)
         cuts.append(attribution_cut(bounded, by))
-    return pl.concat(cuts)
+    has_money = pl.any_horizontal(pl.col("rollup_amount", "actual_amount", "amount") != 0)
+    # A deal lost by somebody of no team was won by nobody: its end is a value without any money.
+    return pl.concat(cuts).filter(has_money.any().over("period_start_on", "cut", pl.col("value").is_null(), "value"))
 
 
 def _at_lock(value: pl.Expr) -> pl.Expr:

@@ -140,7 +140,7 @@ def reconciliation(
 
 
 def totals(frame: pl.DataFrame) -> pl.DataFrame:
-    """One row per break_kind: ``record_count``, ``unvalued_count`` (rows without one difference, as a side has no amount)
+    """One row per break_kind: ``record_count``, ``unvalued_count`` (rows without a difference, as a side has no amount)
     and the three amounts, which add up to both ledgers."""
     return (
         frame.group_by("break_kind")
@@ -210,7 +210,7 @@ def _by_account(deals: Sequence[_Won], lines: Sequence[_Line], policy: Policy) -
     used: set[int] = set()
     for _, _, opportunity_id, _, index in candidates:
         deal = by_id[opportunity_id]
-        if index in used or deal.lines:
+        if index in used or _is_booked(deal):
             continue
         deal.lines.append(lines[index])
         deal.matched_by = "account"
@@ -246,7 +246,7 @@ def _several_deals(deals: Sequence[_Won], lines: Sequence[_Line], policy: Policy
         near = [
             deal
             for deal in unbooked.get(line.account, ())
-            if not deal.lines
+            if not _is_booked(deal)
             and deal.cents is not None
             and abs((line.booked_on - deal.closed_on).days) <= policy.match_days
         ]
@@ -275,9 +275,14 @@ def _split(total: int, weights: Sequence[int]) -> list[int]:
 def _unbooked(deals: Sequence[_Won]) -> dict[str, list[_Won]]:
     by_account: dict[str, list[_Won]] = defaultdict(list)
     for deal in deals:
-        if not deal.lines and deal.account and deal.cents is not None and deal.cents > 0:
+        if not _is_booked(deal) and deal.account and deal.cents is not None and deal.cents > 0:
             by_account[deal.account].append(deal)
     return by_account
+
+
+def _is_booked(deal: _Won) -> bool:
+    """A line of it was found; a credit alone is not the booking that it credits."""
+    return any(line.cents is None or line.cents > 0 for line in deal.lines)
 
 
 def _agree(one: int, other: int, policy: Policy) -> bool:
