@@ -154,7 +154,8 @@ class ForecastersAnswer:
 
 @dataclass(frozen=True)
 class ForecasterAnswer:
-    """One forecaster's record. ``bias``: the lock week's row of ``forecaster_bias``, or null where there is none.
+    """One forecaster's record. ``bias``: the lock week's row of ``forecaster_bias``, or null where there is none; its
+    ``unforecast_rate`` is the share of what landed in periods called at 0, null at or below ``unforecast_share``.
 
     ``horizons``: one row per horizon bucket; ``record`` as in ``TrustAnswer``, at the lock week.
     """
@@ -209,7 +210,7 @@ def _trust(ref: EditionRef, filters: Filters, judged_on: date) -> TrustAnswer:
     scopes = shelf.table(ref, "scopes")
     calls = _pairs(ref, filters, {"period_start_on": ref.open_period_start_on}).drop_nulls("forecast_amount")
     week = _week(ref, calls)
-    context = _context(ref, filters, week)
+    context = context_of(ref, filters, week)
     pairs = _pairs(ref, filters, {"week_of_period": week})
     open_pairs = pairs.filter(pl.col("period_start_on") == ref.open_period_start_on)
     past = pairs.filter(pl.col("period_start_on") != ref.open_period_start_on)
@@ -241,6 +242,7 @@ def _trust(ref: EditionRef, filters: Filters, judged_on: date) -> TrustAnswer:
         caller_count=caller_count,
         missing_count=missing_count,
         is_stale=fresh.is_stale,
+        nothing_landed=team.get("status") == "nothing_landed",
     )
     return TrustAnswer(
         context=context,
@@ -302,7 +304,7 @@ def _forecasters(ref: EditionRef, filters: Filters) -> ForecastersAnswer:
     far = records.filter(pl.col("distance") > FAR).sort("distance", descending=True)
     named = far["forecaster_id"].head(NAMED).to_list()
     return ForecastersAnswer(
-        context=_context(ref, filters, ref.lock_week),
+        context=context_of(ref, filters, ref.lock_week),
         differ=answer,
         common=common,
         between_sd=team.get("between_sd"),
@@ -326,7 +328,13 @@ def _forecasters(ref: EditionRef, filters: Filters) -> ForecastersAnswer:
 def _forecaster(ref: EditionRef, filters: Filters, forecaster_id: str) -> ForecasterAnswer | None:
     grain = {"layer": filters.layer, "category": filters.category, "forecaster_id": forecaster_id}
     people = shelf.table(ref, "scopes").filter((pl.col("scope") == forecaster_id) & (pl.col("scope") != COMPANY_SCOPE))
-    bias = editions.read(ref, "forecaster_bias", where=grain).with_columns(word=_word()).sort("week_of_period")
+    unforecast = pl.col("unforecast_amount").cast(pl.Float64) / pl.col("actual_amount").cast(pl.Float64)
+    remarkable = (pl.col("actual_amount") > 0) & (unforecast > DEFAULT_POLICY.unforecast_share)
+    bias = (
+        editions.read(ref, "forecaster_bias", where=grain)
+        .with_columns(word=_word(), unforecast_rate=pl.when(remarkable).then(unforecast))
+        .sort("week_of_period")
+    )
     if people.is_empty() and bias.is_empty():
         return None
     person = people.row(0, named=True) if not people.is_empty() else {}
@@ -335,7 +343,7 @@ def _forecaster(ref: EditionRef, filters: Filters, forecaster_id: str) -> Foreca
     rows = _labelled(ref, record(pairs, fair_zone=DEFAULT_POLICY.fair_zone))
     is_open = pl.col("period_start_on") == ref.open_period_start_on
     return ForecasterAnswer(
-        context=_context(ref, filters, ref.lock_week),
+        context=context_of(ref, filters, ref.lock_week),
         forecaster_id=forecaster_id,
         name=person.get("scope_name") or forecaster_id,
         team=person.get("team"),
@@ -420,7 +428,7 @@ def _landed(table_status: pl.DataFrame, name: str) -> bool:
     return not table_status.filter((pl.col("table_name") == name) & (pl.col("row_count") > 0)).is_empty()
 
 
-def _context(ref: EditionRef, filters: Filters, week: int) -> Context:
+def context_of(ref: EditionRef, filters: Filters, week: int) -> Context:
     periods = shelf.table(ref, "periods").filter(pl.col("period_start_on") == ref.open_period_start_on)
     period = periods.row(0, named=True) if periods.height else {}
     names = shelf.table(ref, "scopes").filter(pl.col("scope") == filters.scope)["scope_name"].to_list()

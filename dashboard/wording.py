@@ -162,7 +162,12 @@ class Grounds:
     missing_count: int
 
 
-def _naive(frame: Frame) -> str:
+def _naive(frame: Frame, kind: str | None) -> str:
+    """What the naive forecast repeats: ``RecordSummary.naive_kind``, which a short history decides."""
+    if kind == "previous_period":
+        return f"repeating the {frame.noun} before"
+    if kind == "mixed":
+        return f"repeating last year's same {frame.noun} (or the one before)"
     return f"repeating last year's same {frame.noun}"
 
 
@@ -170,6 +175,7 @@ def reason(code: str, frame: Frame, grounds: Grounds) -> str:
     """One reason of the verdict as a clause with its numbers."""
     summary, expected = grounds.summary, grounds.expected
     total = frame.periods(summary.period_count)
+    naive = _naive(frame, summary.naive_kind)
     within = f"within {theme.percent(frame.fair_zone)} of the call"
     fair = f"{summary.fair_count} of {total} landed {within}"
     lean = ""
@@ -182,9 +188,11 @@ def reason(code: str, frame: Frame, grounds: Grounds) -> str:
         "few_periods": f"{total} closed with calls at this week, {frame.min_periods} are needed",
         "lean_uncertain": f"on average, calls at this week {lean}; {total} cannot say it closer",
         "scattered": f"only {fair}",
-        "worse_than_naive": f"{_naive(frame)} would have been closer",
-        "no_better_than_naive": f"the calls came no closer than {_naive(frame)} would have",
-        "skill_unknown": f"too few past {frame.noun}s to hold the calls against a naive forecast",
+        "nothing_called": f"every call of the {total} closed at this week was zero",
+        "nothing_landed": f"nothing landed of what was called in {total}",
+        "worse_than_naive": f"{naive} would have been closer",
+        "no_better_than_naive": f"the calls came no closer than {naive} would have",
+        "skill_unknown": "the calls cannot be held against a naive forecast yet",
         "missing_calls": f"{grounds.missing_count} of {usual} who usually call by now have not",
         "stale": "nothing tells how old the data are"
         if days is None
@@ -216,11 +224,14 @@ def check_sentence(check: Check, frame: Frame, grounds: Grounds) -> str:
     summary, expected, fresh = grounds.summary, grounds.expected, grounds.fresh
     zone = theme.percent(frame.fair_zone)
     n = frame.periods(summary.period_count)
+    naive = _naive(frame, summary.naive_kind)
     if check.holds is None:
         return {
-            "lean": f"Average lean: {frame.min_periods} {frame.noun}s are needed to say it.",
+            "lean": f"Average lean: {frame.min_periods} {frame.noun}s are needed to say it."
+            if summary.period_count < frame.min_periods
+            else "Average lean: nothing that was called has landed, or nothing was called.",
             "close": f"Single {frame.noun}s: {frame.min_periods} are needed to judge them.",
-            "skill": f"Against {_naive(frame)}: too few {frame.noun}s to compare.",
+            "skill": f"Against {naive}: cannot be compared yet.",
             "complete": "Who has called: nobody yet.",
             "fresh": "Freshness: unknown.",
         }[check.name]
@@ -231,7 +242,7 @@ def check_sentence(check: Check, frame: Frame, grounds: Grounds) -> str:
     skill = f"{theme.percent(summary.wape_rate, 1)} off"
     if summary.naive_wape_rate is not None and summary.skill_rate is not None:
         closer = "Closer" if summary.skill_rate > 0 else "No closer"
-        skill = f"{closer} than {_naive(frame)}, which was {theme.percent(summary.naive_wape_rate, 1)} off"
+        skill = f"{closer} than {naive}, which was {theme.percent(summary.naive_wape_rate, 1)} off"
     days = "of unknown age" if fresh.age_days is None else f"{lapse(fresh.age_days)} old"
     return {
         "lean": f"On average, calls {lean}; within {zone} is asked.",
@@ -310,13 +321,14 @@ def trust_cards(
             "Typical miss",
             theme.percent(summary.wape_rate, 1),
             naive,
-            f"How far calls were from what landed, as a share of it. Naive: {_naive(frame)}.",
+            f"How far calls were from what landed, as a share of it. Naive: {_naive(frame, summary.naive_kind)}.",
         ),
         Card(
             f"Landed within {zone}",
             f"{summary.fair_count} of {summary.period_count}" if summary.period_count else theme.MISSING,
             ticks or n,
-            f"{frame.noun.capitalize()}s, oldest first: ● landed within {zone} of the call, ◇ did not.",
+            f"{frame.noun.capitalize()}s, oldest first: ● landed within {zone} of the call, ◇ did not. The larger of "
+            f"the two may exceed the smaller by {zone}, so that high and low are judged alike.",
         ),
         Card(
             "Data freshness",
@@ -478,11 +490,13 @@ def what_a_word_takes(policy: Policy, noun: str) -> str:
     """How much evidence stands behind a word about a person."""
     wrong = round(1 / policy.flag_mean_lfsr)
     return (
-        f"Nobody gets a word under {policy.min_periods_label} closed {noun}s and {policy.min_deals_label} deals. "
-        f"Leans are then named from the surest down, as long as at most 1 in {wrong} of those named is expected to "
-        f"point the wrong way. Fair means within {theme.percent(policy.fair_zone)} with a chance of "
-        f"{how_often(policy.fair_probability)}. For everybody else there is not enough evidence, which is not the same "
-        "as fair. A lean may have many causes: a territory, a short tenure, inherited deals."
+        f"Nobody gets a word under {policy.min_periods_label} closed {noun}s and, where deals are known, "
+        f"{policy.min_deals_label} won ones (or none at all: then the {noun}s are counted). Fair comes first: within "
+        f"{theme.percent(policy.fair_zone)} of what lands with a chance of {how_often(policy.fair_probability)}, "
+        "however surely a small lean points one way. Other leans are named from the surest down, as long as the model "
+        f"expects at most 1 in {wrong} of those named to point the wrong way; in simulated teams more did (see "
+        "Method). For everybody else there is not enough evidence, which is not the same as fair. A lean may have many "
+        "causes: a territory, a short tenure, inherited deals."
     )
 
 
@@ -504,16 +518,22 @@ def forecaster_word(
 ) -> str:
     """The one thing that is said of a forecaster, or why nothing is."""
     if status == "no_call":
-        return f"No call yet that a closed {frame.noun} could be held against."
+        return f"No call above zero yet that a closed {frame.noun} could be held against."
     if status == "not_enough_history":
-        return f"Not enough history for a word: {min_periods_label} closed {frame.noun}s and ten deals are needed."
+        needed = f"{min_periods_label} closed {frame.noun}s and, where deals are known, ten won ones are needed"
+        return f"Not enough history for a word: {needed}."
+    if status == "nothing_landed":
+        # The posterior of somebody with nothing but zeros has no size worth quoting: its direction is what is known.
+        return (
+            f"Nothing called has landed: {sure(wrong_sign_rate)} sure that calls run high."
+            if direction == "runs_high" and wrong_sign_rate is not None
+            else "Nothing called has landed yet; that alone is not enough evidence of a lean."
+        )
     if direction in ("runs_high", "runs_low") and lower is not None and upper is not None:
         certain = "" if wrong_sign_rate is None else f": {sure(wrong_sign_rate)} sure of the direction"
         return f"Calls {lean_range(lower, upper)}{certain}."
     if direction == "fair":
         return f"Calls are fair: within {theme.percent(frame.fair_zone)} of what lands."
-    if status == "nothing_landed":
-        return "Nothing called has landed yet; that alone is not enough evidence of a lean."
     return "Not enough evidence of a lean either way."
 
 
@@ -690,9 +710,18 @@ def unknown_forecaster(asked: str) -> str:
 
 
 def forecaster_facts(
-    name: str, *, own_weight_rate: float | None, called: int | None, expected: int | None, noun: str
+    name: str,
+    *,
+    own_weight_rate: float | None,
+    called: int | None,
+    expected: int | None,
+    noun: str,
+    unforecast_rate: float | None = None,
 ) -> str:
-    """How much the estimate rests on the own record, and how regularly calls are made."""
+    """How much the estimate rests on the own record, how regularly calls are made, what landed where 0 was called.
+
+    ``unforecast_rate``: share of what landed in periods called at 0, where it is worth a remark.
+    """
     parts = []
     if own_weight_rate is not None:
         parts.append(
@@ -700,6 +729,8 @@ def forecaster_facts(
         )
     if called is not None and expected:
         parts.append(f"A call was made in {called} of {theme.plural(expected, noun)}.")
+    if unforecast_rate is not None:
+        parts.append(f"{theme.percent(unforecast_rate)} of what landed came in {noun}s called at zero.")
     return " ".join(parts)
 
 

@@ -68,6 +68,7 @@ def _who(answer: ForecasterAnswer) -> None:
             called=bias_row.get("pair_count"),
             expected=bias_row.get("expected_count"),
             noun=context.noun,
+            unforecast_rate=bias_row.get("unforecast_rate"),
         )
     )
     st.caption(

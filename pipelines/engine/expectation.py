@@ -32,6 +32,7 @@ RECORD_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "landing_rate": pl.Float64,
     "lean_rate": pl.Float64,
     "is_fair": pl.Boolean,
+    "everyone_amount": pl.Decimal(18, 2),
     "naive_amount": pl.Decimal(18, 2),
     "naive_error_amount": pl.Decimal(18, 2),
     "naive_kind": pl.String,
@@ -130,7 +131,9 @@ def record(pairs: pl.DataFrame, *, fair_zone: float) -> pl.DataFrame:
     ``missing_count`` and in neither sum. ``error_amount`` = call − landed (positive = ran high); ``landing_rate``
     landed ÷ call; ``lean_rate`` error ÷ landed; ``is_fair``: call and landing within a factor 1 + ``fair_zone`` of each
     other, whichever is larger.
-    ``naive_amount``: what all of them landed in the same period a year before, else in the period before.
+    ``everyone_amount`` is what all landed, those without a call by that week too. ``naive_amount``: the same a year
+    before, else in the latest period before; its error is against ``everyone_amount``: early in a period few have
+    called, and the naive forecast must not look far off because it is of everyone.
     Columns and types: ``RECORD_SCHEMA``.
     """
     called = pl.col("status") == "closed"
@@ -140,13 +143,13 @@ def record(pairs: pl.DataFrame, *, fair_zone: float) -> pl.DataFrame:
         .agg(
             pl.col("forecast_amount").filter(called).sum().alias("call_amount"),
             pl.col("actual_amount").filter(called).sum().alias("landed_amount"),
-            pl.col("actual_amount").sum().alias("all_amount"),
+            pl.col("actual_amount").sum().alias("everyone_amount"),
             called.sum().cast(pl.Int64).alias("caller_count"),
             (~called).sum().cast(pl.Int64).alias("missing_count"),
         )
         .sort("period_start_on")
     )
-    landed_in: dict[date, Decimal] = dict(by_period.select("period_start_on", "all_amount").iter_rows())
+    landed_in: dict[date, Decimal] = dict(by_period.select("period_start_on", "everyone_amount").iter_rows())
     rows = []
     for row in by_period.filter(pl.col("caller_count") > 0).iter_rows(named=True):
         call, landed = row["call_amount"], row["landed_amount"]
@@ -161,8 +164,9 @@ def record(pairs: pl.DataFrame, *, fair_zone: float) -> pl.DataFrame:
                 "landing_rate": rate,
                 "lean_rate": float((call - landed) / landed) if landed else None,
                 "is_fair": None if rate is None else is_within(rate, fair_zone),
+                "everyone_amount": row["everyone_amount"],
                 "naive_amount": naive,
-                "naive_error_amount": None if naive is None else naive - landed,
+                "naive_error_amount": None if naive is None else naive - row["everyone_amount"],
                 "naive_kind": kind,
             }
         )
@@ -203,10 +207,11 @@ class RecordSummary:
     ``fair_count`` of ``period_count`` periods landed within the fair zone; ``high_count`` calls were above what landed
     and ``low_count`` below. ``wape_rate`` Σ|call − landed| ÷ Σ landed;
     ``naive_wape_rate`` and ``skill_rate`` over the ``compared_count`` periods that have a naive forecast;
-    ``gain_lower`` and ``gain_upper`` bound the average of (|naive error| − |call error|) ÷ average landed (t interval
-    over periods at ``level``; null below three). ``lowest_rate`` and ``highest_rate``: the landing rates between which
-    ``inside_count`` of the periods lie. ``recent_wape_rate`` and ``earlier_wape_rate``: the last four periods and the
-    four before, null below eight.
+    ``naive_kind``: ``same_period_last_year``, ``previous_period``, or ``mixed`` where some had no year before;
+    ``gain_lower`` and ``gain_upper`` bound the average of |naive error| − |call error|, each ÷ its average landed (t
+    interval over periods at ``level``; null below three). ``lowest_rate`` and ``highest_rate``: the landing rates
+    between which ``inside_count`` of the periods lie. ``recent_wape_rate`` and ``earlier_wape_rate``: the last four
+    periods and the four before, null below eight.
     """
 
     period_count: int
@@ -225,14 +230,16 @@ class RecordSummary:
     inside_count: int
     recent_wape_rate: float | None
     earlier_wape_rate: float | None
+    naive_kind: str | None = None
 
 
 def kept_rates(rates: Sequence[float], *, level: float) -> tuple[float | None, float | None, int]:
     """Lowest and highest rate kept, and how many of ``rates`` lie between them (both ends counted).
 
-    As many are left out at each end as keeps at least ``level`` in expectation for one more period like these: with n
-    rates and j − 1 left out at each end, the next lies between with probability (n + 1 − 2j) ÷ (n + 1) (order
-    statistics of exchangeable values; Wilks, 1941). Below nine periods nothing is left out at 80 %.
+    With n rates and j − 1 left out at each end, one more period like these lies between with probability
+    (n + 1 − 2j) ÷ (n + 1) (order statistics of exchangeable values; Wilks, 1941). As many are left out as leaves this
+    at ``level`` or more; at 80 % that is none below nineteen. Below nine not even all of them reach it (four keep
+    60 %), so what is said of them is how many there were, never a level.
     """
     ordered = sorted(rates)
     if not ordered:
@@ -242,8 +249,8 @@ def kept_rates(rates: Sequence[float], *, level: float) -> tuple[float | None, f
     return kept[0], kept[-1], len(kept)
 
 
-def _wape(rows: pl.DataFrame, error: str) -> float | None:
-    landed, missed = total(rows["landed_amount"]), total(rows[error].abs())
+def _wape(rows: pl.DataFrame, error: str, of: str = "landed_amount") -> float | None:
+    landed, missed = total(rows[of]), total(rows[error].abs())
     return float(missed / landed) if landed and missed is not None and landed > 0 else None
 
 
@@ -251,19 +258,24 @@ def summarise(rows: pl.DataFrame, *, level: float) -> RecordSummary:
     """**How far off calls were, and whether a naive forecast would have done better.** ``rows``: from ``record``.
 
     The typical miss is Σ|call − landed| ÷ Σ landed (WAPE). Skill is 1 − that ÷ the same for the naive forecast
-    (what landed in the same period a year before), over the periods that have one: above 0 the calls were closer.
+    (what everyone landed in the same period a year before, else in the latest period before), over the periods that
+    have one: above 0 the calls were closer. Calls are held against what their callers landed, the naive forecast
+    against what everyone did.
     """
     compared = rows.filter(pl.col("naive_amount").is_not_null())
-    wape, naive = _wape(compared, "error_amount"), _wape(compared, "naive_error_amount")
+    wape = _wape(compared, "error_amount")
+    naive = _wape(compared, "naive_error_amount", of="everyone_amount")
     gain_lower = gain_upper = None
-    landed = total(compared["landed_amount"])
-    if compared.height >= 3 and landed is not None and landed > 0:
-        size = float(landed) / compared.height
-        gains = (
-            compared["naive_error_amount"].abs().cast(pl.Float64) - compared["error_amount"].abs().cast(pl.Float64)
-        ).to_numpy() / size
+    landed, everyone = total(compared["landed_amount"]), total(compared["everyone_amount"])
+    if compared.height >= 3 and landed is not None and everyone is not None and min(landed, everyone) > 0:
+        called, naively = (
+            compared[error].abs().cast(pl.Float64).to_numpy() / (float(size) / compared.height)
+            for error, size in (("error_amount", landed), ("naive_error_amount", everyone))
+        )
+        gains = naively - called
         half = stats.t.ppf((1 + level) / 2, gains.size - 1) * gains.std(ddof=1) / math.sqrt(gains.size)
         gain_lower, gain_upper = float(gains.mean() - half), float(gains.mean() + half)
+    kinds = compared["naive_kind"].unique().to_list()
     lowest, highest, inside = kept_rates(rows["landing_rate"].drop_nulls().to_list(), level=level)
     long_enough = rows.height >= 8
     return RecordSummary(
@@ -283,4 +295,5 @@ def summarise(rows: pl.DataFrame, *, level: float) -> RecordSummary:
         inside_count=inside,
         recent_wape_rate=_wape(rows.tail(4), "error_amount") if long_enough else None,
         earlier_wape_rate=_wape(rows.slice(rows.height - 8, 4), "error_amount") if long_enough else None,
+        naive_kind=kinds[0] if len(kinds) == 1 else "mixed" if kinds else None,
     )

@@ -34,15 +34,17 @@ class Evidence:
     caller_count: int
     missing_count: int
     is_stale: bool
+    nothing_landed: bool = False
+    """Money was called in closed periods and none of it landed: a rate of 0, which has no interval."""
 
 
 @dataclass(frozen=True)
 class Verdict:
     """``state`` is one of ``STATES``; ``reasons`` are codes, the weightiest first; ``reasons[0]`` is said aloud.
 
-    Codes: ``no_calls``, ``few_periods``, ``far_high``, ``far_low``, ``worse_than_naive``, ``stale``, ``runs_high``,
-    ``runs_low``, ``lean_uncertain``, ``scattered``, ``no_better_than_naive``, ``skill_unknown``, ``missing_calls``,
-    ``no_call_now``, ``on_record``.
+    Codes: ``no_calls``, ``few_periods``, ``nothing_called``, ``nothing_landed``, ``far_high``, ``far_low``,
+    ``worse_than_naive``, ``stale``, ``runs_high``, ``runs_low``, ``lean_uncertain``, ``scattered``,
+    ``no_better_than_naive``, ``skill_unknown``, ``missing_calls``, ``no_call_now``, ``on_record``.
     """
 
     state: str
@@ -52,11 +54,12 @@ class Verdict:
 def verdict(evidence: Evidence, policy: Policy) -> Verdict:
     """**The verdict.** Rules are read from the top; the first that holds names the state.
 
-    1. *Not enough history to say*: no calls at all (``no_calls``), or fewer closed periods with a call at this week
-       than ``min_periods_company`` (``few_periods``).
-    2. *Do not rely on it*: the whole interval of the average landing rate lies beyond twice ``fair_zone`` (a factor of
-       1.20 at 10 %: ``far_high``, ``far_low``); or, over at least ``min_periods_label`` periods, the naive forecast was
-       closer and the whole interval of the difference says so (``worse_than_naive``).
+    1. *Not enough history to say*: no calls at all (``no_calls``), fewer closed periods with a call at this week than
+       ``min_periods_company`` (``few_periods``), or every such call was 0 (``nothing_called``).
+    2. *Do not rely on it*: nothing of what was called has landed (``nothing_landed``); the whole interval of the
+       average landing rate lies beyond twice ``fair_zone`` (a factor of 1.20 at 10 %: ``far_high``, ``far_low``); or,
+       over at least ``min_periods_label`` periods, the naive forecast was closer and the whole interval of the
+       difference says so (``worse_than_naive``).
     3. *Trust*: the interval of the average lies inside ±``fair_zone``, more than half of the periods landed inside it,
        the calls beat the naive forecast over at least ``min_periods_accuracy`` periods, and at most one in ten of those
        who usually call are missing.
@@ -71,9 +74,11 @@ def verdict(evidence: Evidence, policy: Policy) -> Verdict:
     known = evidence.lower is not None and evidence.upper is not None
     if evidence.period_count == 0 and not evidence.has_call:
         return Verdict("not_enough_history", ("no_calls",))
-    if evidence.period_count < policy.min_periods_company or not known:
+    if evidence.period_count < policy.min_periods_company:
         return Verdict("not_enough_history", ("few_periods",))
-    reasons = _against_reliance(evidence, policy)
+    if not known and not evidence.nothing_landed:
+        return Verdict("not_enough_history", ("nothing_called",))
+    reasons = ["nothing_landed"] if evidence.nothing_landed else _against_reliance(evidence, policy)
     state = "do_not_rely"
     if not reasons:
         reasons = _for_care(evidence, policy)
@@ -106,7 +111,7 @@ def checks(evidence: Evidence, policy: Policy) -> tuple[Check, ...]:
 
     unknown_skill = unmet is not None and "skill_unknown" in unmet
     return (
-        Check("lean", holds("runs_high", "runs_low", "lean_uncertain")),
+        Check("lean", None if evidence.lower is None else holds("runs_high", "runs_low", "lean_uncertain")),
         Check("close", holds("scattered")),
         Check("skill", None if unknown_skill else holds("no_better_than_naive")),
         Check("complete", not _too_few_callers(evidence) if evidence.has_call else None),
@@ -133,8 +138,8 @@ def _for_care(evidence: Evidence, policy: Policy) -> list[str]:
     lowest, highest = fair_bounds(policy.fair_zone)
     found = []
     if lower is None or upper is None:
-        return ["lean_uncertain"]
-    if lower < lowest or upper > highest:
+        found.append("lean_uncertain")
+    elif lower < lowest or upper > highest:
         found.append("runs_high" if upper < 1 else "runs_low" if lower > 1 else "lean_uncertain")
     if evidence.fair_count * 2 <= evidence.period_count:
         found.append("scattered")

@@ -141,6 +141,19 @@ def test_verdict_sentence(state: str, reasons: tuple[str, ...], said: str) -> No
     assert spaced(wording.verdict_sentence(Verdict(state, reasons), FRAME, GROUNDS)) == said
 
 
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("same_period_last_year", "repeating last year's same quarter would"),
+        ("previous_period", "repeating the quarter before would"),
+        ("mixed", "repeating last year's same quarter (or the one before) would"),
+    ],
+)
+def test_the_naive_forecast_is_named_for_what_it_repeats(kind: str, said: str) -> None:
+    grounds = replace(GROUNDS, summary=replace(SUMMARY, naive_kind=kind))
+    assert wording.reason("worse_than_naive", FRAME, grounds).startswith(said)
+
+
 def test_every_code_of_the_engine_has_a_clause() -> None:
     documented = set(re.findall(r"``(\w+)``", inspect.getdoc(Verdict) or "")) - {"state", "STATES", "reasons"}
     assert len(documented) >= 13
@@ -162,6 +175,12 @@ def test_few_periods_in_the_singular_and_none() -> None:
     none = replace(GROUNDS, summary=replace(SUMMARY, period_count=0))
     assert wording.reason("few_periods", FRAME, one) == "1 quarter closed with calls at this week, 4 are needed"
     assert wording.reason("few_periods", FRAME, none).startswith("no quarters closed")
+
+
+def test_a_lean_that_has_no_rate_is_not_said_to_need_more_quarters() -> None:
+    assert "needed" not in wording.check_sentence(Check("lean", None), FRAME, GROUNDS)
+    young = replace(GROUNDS, summary=replace(SUMMARY, period_count=3))
+    assert "4 quarters are needed" in wording.check_sentence(Check("lean", None), FRAME, young)
 
 
 @pytest.mark.parametrize("name", ["lean", "close", "skill", "complete", "fresh"])
@@ -363,8 +382,9 @@ def test_the_sentence_of_a_forecaster() -> None:
         ("fair", "ok", "Calls are fair: within 10 % of what lands."),
         ("not_enough_evidence", "ok", "Not enough evidence of a lean either way."),
         ("not_enough_evidence", "not_enough_history", "Not enough history for a word: 6 closed quarters"),
-        ("not_enough_evidence", "no_call", "No call yet that a closed quarter could be held against."),
+        ("not_enough_evidence", "no_call", "No call above zero yet that a closed quarter could be held against."),
         ("not_enough_evidence", "nothing_landed", "Nothing called has landed yet"),
+        ("runs_high", "nothing_landed", "Nothing called has landed: 97 % sure that calls run high."),
     ],
 )
 def test_the_word_for_a_forecaster(direction: str, status: str, said: str) -> None:
@@ -383,6 +403,13 @@ def test_the_word_for_a_forecaster(direction: str, status: str, said: str) -> No
 def test_certainty_is_never_claimed() -> None:
     assert spaced(wording.sure(0.0000001)) == "more than 99 %"
     assert spaced(wording.sure(0.03)) == "97 %"
+
+
+def test_what_landed_uncalled_is_remarked_on() -> None:
+    facts = {"own_weight_rate": 0.7, "called": 5, "expected": 6, "noun": "quarter"}
+    said = spaced(wording.forecaster_facts("Ann", **facts, unforecast_rate=0.156))
+    assert said.endswith("A call was made in 5 of 6 quarters. 16 % of what landed came in quarters called at zero.")
+    assert "called at zero" not in wording.forecaster_facts("Ann", **facts)
 
 
 def test_who_is_drawn_and_who_is_not() -> None:

@@ -108,16 +108,29 @@ def test_a_missing_call_is_not_a_call_of_zero() -> None:
     assert (last["call_amount"], last["landed_amount"], last["caller_count"]) == (Decimal(100), Decimal(100), 1)
 
 
+def test_few_callers_do_not_make_the_naive_forecast_look_bad() -> None:
+    # Everybody lands 100 each quarter, so that the naive forecast is perfect; only ann has called by this week, 10 off.
+    quiet = [(who, quarter, None, "100", "no_call") for who in ("bob", "cas") for quarter in range(5)]
+    loud = [("ann", quarter, "110", "100", "closed") for quarter in range(5)]
+    summary = summarise(record(pairs([*quiet, *loud]), fair_zone=0.10), level=0.8)
+    assert summary.naive_wape_rate == 0.0
+    assert summary.skill_rate is None
+    assert summary.gain_upper == pytest.approx(-0.1)
+
+
 def test_summary_by_pencil() -> None:
     summary = summarise(record(FIVE, fair_zone=0.10), level=0.8)
     assert (summary.period_count, summary.fair_count, summary.compared_count) == (5, 2, 4)
     assert (summary.high_count, summary.low_count) == (2, 1)
     assert summary.wape_rate == pytest.approx(50 / 490)
-    # compared on quarters 2 to 5: calls missed 0 + 20 + 10 + 0 = 30, naive 20 + 20 + 30 + 20 = 90
-    assert summary.skill_rate == pytest.approx(1 - 30 / 90)
-    # gains 20, 0, 20, 20 over an average landed of 102.5: mean 15, sd 10, t(0.9, 3) = 1.6377
-    assert summary.gain_lower == pytest.approx((15 - 1.637744 * 10 / 2) / 102.5, abs=1e-6)
-    assert summary.gain_upper == pytest.approx((15 + 1.637744 * 10 / 2) / 102.5, abs=1e-6)
+    # compared on quarters 2 to 5: calls missed 0 + 20 + 10 + 0 = 30 of the 410 their callers landed, naive missed
+    # 20 + 20 + 30 + 70 = 140 of the 460 everyone did
+    assert summary.naive_wape_rate == pytest.approx(140 / 460)
+    assert summary.skill_rate == pytest.approx(1 - (30 / 410) / (140 / 460))
+    # gains (20, 20, 30, 70)/115 − (0, 20, 10, 0)/102.5: mean .231177, sd .267148, t(0.9, 3) = 1.6377
+    assert summary.gain_lower == pytest.approx(0.231177 - 1.637744 * 0.267148 / 2, abs=1e-5)
+    assert summary.gain_upper == pytest.approx(0.231177 + 1.637744 * 0.267148 / 2, abs=1e-5)
+    assert summary.naive_kind == "mixed"
     assert (summary.lowest_rate, summary.highest_rate, summary.inside_count) == (0.8, 1.2, 5)
     assert summary.recent_wape_rate is None
 
