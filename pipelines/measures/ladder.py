@@ -164,7 +164,8 @@ def _stage_weighted(
 
 def _with_gaps(actuals: pl.DataFrame, closed: list[date]) -> pl.DataFrame:
     """One row per scope and consecutive period, as "the same period last year" counts places."""
-    grid = actuals.select("scope").unique().join(pl.DataFrame({"period_start_on": closed}), how="cross")
+    periods = pl.DataFrame({"period_start_on": closed}, schema={"period_start_on": pl.Date})
+    grid = actuals.select("scope").unique().join(periods, how="cross")
     return grid.join(actuals, on=["scope", "period_start_on"], how="left")
 
 

@@ -29,6 +29,7 @@ from pipelines.errors import EditionError
 from pipelines.policy import Policy
 from pipelines.settings import Settings, Workspace
 from pipelines.warehouse.calendar import Calendar, decide_calendar
+from pipelines.warehouse.editions import GRAINS, MAY_REPEAT
 from pipelines.warehouse.landing import Landing
 from pipelines.warehouse.movement import lay_movement
 from pipelines.warehouse.store import STORAGE_FAULTS, connect, content_digest, frame, frame_schema, statement, trouble
@@ -137,10 +138,14 @@ class Prepared:
         return {name: self.table(name) for name in (*_COPIED, "periods")}
 
     def table(self, name: str) -> pl.DataFrame:
-        """One published table of this history. Rows in no particular order."""
+        """One published table of this history, in the order of its grain.
+
+        Sums of floats show the order of their terms in the last digit; a database that uses every core has none.
+        """
         schema = frame_schema(PUBLISHED_TABLES[name])
         source = "quotas_in_force" if name == "quotas" else "published_periods" if name == "periods" else name
-        return frame(self.con, f"select {', '.join(schema)} from {source}").cast(schema)  # type: ignore[arg-type]
+        rows = frame(self.con, f"select {', '.join(schema)} from {source}").cast(schema)  # type: ignore[arg-type]
+        return rows.sort(list(schema) if name in MAY_REPEAT else GRAINS[name], nulls_last=True)
 
     def versions(self) -> pl.DataFrame:
         """``opportunity_versions`` in order: one row per opportunity and state, half-open, the last until 9999."""

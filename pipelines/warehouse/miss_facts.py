@@ -11,7 +11,7 @@ from pipelines.warehouse.store import frame, statement
 
 def members_at_end(prepared: Prepared) -> pl.DataFrame:
     """Period × won opportunity × scope, as the hierarchy stood on each close date."""
-    return frame(prepared.con, statement("end_scopes"))
+    return frame(prepared.con, statement("end_scopes")).sort("period_start_on", "opportunity_id", "scope")
 
 
 def miss_facts(prepared: Prepared, states: pl.DataFrame, policy: Policy) -> pl.DataFrame:
@@ -25,13 +25,13 @@ def miss_facts(prepared: Prepared, states: pl.DataFrame, policy: Policy) -> pl.D
     finally:
         prepared.con.unregister("miss_rows")
     params: dict[str, object] = {"week": policy.lock_week, "inactive_days": policy.inactive_days}
-    return frame(prepared.con, statement("miss_facts"), params)
+    return frame(prepared.con, statement("miss_facts"), params).sort("period_start_on", "opportunity_id")
 
 
 def ledgers(prepared: Prepared) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Won deals and booking lines, each with its amount in the reporting currency; null where no rate converts it."""
     money: dict[str, object] = {"reporting_currency": prepared.reporting_currency}
     return (
-        frame(prepared.con, statement("won_ledger"), money),
-        frame(prepared.con, statement("booking_ledger"), money),
+        frame(prepared.con, statement("won_ledger"), money).sort("opportunity_id"),
+        frame(prepared.con, statement("booking_ledger"), money).sort("booking_id", "booked_on", "own_amount"),
     )
