@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import dataframely as dy
 import polars as pl
 
+from pipelines.landing_contracts import LANDING_TABLES
 from pipelines.process_contracts import PROCESS_TABLES
 
 FORECAST_CATEGORIES = ("omitted", "pipeline", "best_case", "most_likely", "commit", "closed")
@@ -500,7 +501,13 @@ class Accuracy(dy.Schema):
 
 
 class Deals(dy.Schema):
-    """One row per open opportunity as of the edition, and why it is worth a look."""
+    """One row per open opportunity as of the edition, and why it is worth a look.
+
+    ``win_probability_rate``: won within the open period, by the landing's simulation at its week's end;
+    ``expected_amount`` that × its mean amount at close. ``win_status``: ``ok``; ``coarser_group`` (its own kind has
+    ended too rarely); ``not_enough_history`` (nothing like it); ``new_since`` (not open at that week's end);
+    ``no_landing`` (too few closed periods for any).
+    """
 
     opportunity_id = _text(required=True)
     name = _text()
@@ -518,6 +525,9 @@ class Deals(dy.Schema):
     has_no_next_step = _flag()
     is_stalled = _flag()
     flags = _text()
+    win_probability_rate = _share()
+    expected_amount = _money()
+    win_status = _text(required=True)
 
 
 MOVEMENTS = (
@@ -752,5 +762,6 @@ PUBLISHED_TABLES: dict[str, type[dy.Schema]] = {
     "reconciliation_totals": ReconciliationTotals,
     "pipeline_movement": PipelineMovement,
     "movement_deals": MovementDeals,
+    **LANDING_TABLES,
     **PROCESS_TABLES,
 }

@@ -22,6 +22,7 @@ from pipelines.engine.miss import NO_MISS, miss_tables
 from pipelines.engine.reconciliation import reconciliation, totals, with_ledger
 from pipelines.errors import EditionError, TrustError, WorkspaceError
 from pipelines.ingest import FileReport, ingest_paths
+from pipelines.measures.landing import landing_choices, landing_tables, model_forecasts
 from pipelines.measures.process import process_tables
 from pipelines.policy import DEFAULT_POLICY, METHOD_VERSION, Policy
 from pipelines.progress import Progress
@@ -83,12 +84,15 @@ def publish(
             tables["forecaster_bias"] = forecaster_bias(pairs, policy)
             tables["team_bias"] = team_bias(pairs, tables["scope_members"], policy)
             tables["accuracy"] = accuracy(pairs, policy)
-            tables["policy"] = pl.DataFrame(policy.as_rows(), schema={"name": pl.String, "value": pl.String})
+            chosen = [*policy.as_rows(), *landing_choices()]
+            tables["policy"] = pl.DataFrame(chosen, schema={"name": pl.String, "value": pl.String})
             progress.stage("Explaining misses")
             tables |= _misses(prepared, tables, policy)
             tables |= _tie_out(prepared, tables["periods"], policy)
+            progress.stage("Forecasting the landing")
+            tables |= landing_tables(prepared, tables, policy)
             progress.stage("Judging the process")
-            tables |= process_tables(prepared, tables, policy)
+            tables |= process_tables(prepared, tables, policy, model=model_forecasts(tables["landing_backtest"]))
             progress.stage("Publishing")
             row = {
                 "as_of_at": prepared.as_of_at,

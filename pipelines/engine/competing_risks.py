@@ -197,6 +197,48 @@ def _win_in_windows(entry: Floats, leave: Floats, cause: Whole, age: Floats, hor
     return _Windows(np.clip(probability, 0.0, 1.0), spells.astype(float), events.astype(float))
 
 
+def _wins_since_landmark(past: Spells, groups: Whole, wanted: Whole, horizon: float) -> _Windows:
+    """Cumulative incidence of a win at ``horizon`` days after the landmark, for every ``wanted`` group at once.
+
+    Element g is group g's. The curve of ``aalen_johansen`` where everybody enters at the landmark, hence no walls:
+    once all have ended nobody is left. Dozens of groups times dozens of past weeks are asked for, and one pass over
+    sorted spells answers them fifty times faster than a curve each.
+    """
+    size = int(max(groups.max(initial=-1), wanted.max(initial=-1))) + 1
+    is_wanted = np.zeros(size, dtype=bool)
+    is_wanted[wanted] = True
+    days = past.leave - past.age
+    rows = np.flatnonzero(is_wanted[groups] & (days > 0))
+    rows = rows[np.argsort(days[rows], kind="stable")]
+    rows = rows[np.argsort(groups[rows], kind="stable")]
+    group, day, cause = groups[rows], days[rows], past.cause[rows]
+    count = np.bincount(group, minlength=size)
+    spells = count.astype(float) if horizon > 0 else np.zeros(size)
+    within = (cause > 0) & (day <= horizon)
+    events = np.bincount(group[within], minlength=size).astype(float)
+    place = np.flatnonzero(within)
+    if not len(place):
+        return _Windows(np.zeros(size), spells, events)
+    first = np.concatenate([[0], np.cumsum(count)[:-1]])
+    # A tie in a group is one event time: its members are at risk together.
+    step = np.concatenate([[True], (np.diff(group[place]) != 0) | (np.diff(day[place]) != 0)])
+    which = np.cumsum(step) - 1
+    ended = np.bincount(which).astype(float)
+    won = np.bincount(which, cause[place] == WON)
+    owner = group[place][step]
+    # At risk: those of the group who leave on that day or later, whatever their end.
+    new_day = np.concatenate([[True], (np.diff(group) != 0) | (np.diff(day) != 0)])
+    opening = np.flatnonzero(new_day)[np.cumsum(new_day) - 1][place][step]
+    at_risk = (count[owner] - (opening - first[owner])).astype(float)
+    stay = 1.0 - ended / at_risk
+    drop = np.log(np.where(ended == at_risk, 1.0, stay))
+    before = np.cumsum(drop) - drop
+    start = np.concatenate([[True], np.diff(owner) != 0])
+    before -= before[np.flatnonzero(start)[np.cumsum(start) - 1]]
+    probability = np.bincount(owner, np.exp(before) * won / at_risk, minlength=size)
+    return _Windows(np.clip(probability, 0.0, 1.0), spells, events)
+
+
 @dataclass(frozen=True)
 class Spells:
     """Past spells and open deals as arrays, with each ladder rung's group codes: what odds are estimated from.
@@ -243,7 +285,8 @@ def group_codes(frame: pl.DataFrame, keys: Sequence[str]) -> Whole:
     """Whole-number group of each row by ``keys``; a null key is a group of its own."""
     if not keys:
         return np.zeros(frame.height, dtype=np.int64)
-    groups = frame.select(keys).unique().with_row_index("code")
+    # In order: sums run over groups, and their last digit must not hang on a hash.
+    groups = frame.select(keys).unique().sort(keys).with_row_index("code")
     coded = frame.select(keys).join(groups, on=list(keys), how="left", nulls_equal=True, maintain_order="left")
     codes: Whole = coded["code"].cast(pl.Int64).to_numpy()
     return codes
@@ -268,20 +311,24 @@ def win_odds(deals: Spells, past: Spells, horizon_days: float, policy: WinPolicy
     size = len(deals.age)
     probability, spells = np.full(size, np.nan), np.zeros(size)
     events, rung_used = np.zeros(size), np.full(size, -1, dtype=np.int64)
-    horizon = np.full(size, float(horizon_days))
     for rung, (_, by_age) in enumerate(policy.ladder):
         waiting = np.flatnonzero((rung_used < 0) & np.isfinite(deals.age))
         if not len(waiting):
             break
         codes = deals.rung_codes[rung][waiting]
+        if not by_age:
+            per_group = _wins_since_landmark(past, past.rung_codes[rung], codes, float(horizon_days))
+            found = _Windows(per_group.probability[codes], per_group.spells[codes], per_group.events[codes])
+            enough = (found.events >= policy.min_events) | (found.spells >= policy.min_spells)
+            chosen = waiting[enough]
+            probability[chosen] = found.probability[enough]
+            spells[chosen], events[chosen] = found.spells[enough], found.events[enough]
+            rung_used[chosen] = rung
+            continue
         for code in np.unique(codes):
             mine, theirs = waiting[codes == code], past.rung_codes[rung] == code
             entry, leave, cause = past.age[theirs], past.leave[theirs], past.cause[theirs]
-            if by_age:
-                found = _win_in_windows(entry, leave, cause, deals.age[mine], horizon[mine])
-            else:
-                nought = np.zeros(len(entry))
-                found = _win_in_windows(nought, leave - entry, cause, np.zeros(len(mine)), horizon[mine])
+            found = _win_in_windows(entry, leave, cause, deals.age[mine], np.full(len(mine), float(horizon_days)))
             enough = (found.events >= policy.min_events) | (found.spells >= policy.min_spells)
             chosen = mine[enough]
             probability[chosen] = found.probability[enough]

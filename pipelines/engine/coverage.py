@@ -7,6 +7,7 @@ period are not independent looks: nothing here pools them.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +35,7 @@ def wilson_interval(hits: npt.ArrayLike, count: npt.ArrayLike, level: float = 0.
     return np.where(none, np.nan, lower), np.where(none, np.nan, upper)
 
 
+@cache
 def telling_limits(count: int, nominal: float = 0.8, size: float = 0.1) -> tuple[int | None, int | None]:
     """What n can tell: the most hits that still show too narrow a range, and the fewest that show too wide a one.
 
@@ -44,6 +46,11 @@ def telling_limits(count: int, nominal: float = 0.8, size: float = 0.1) -> tuple
     below, above = stats.binom.cdf(hits, count, nominal), stats.binom.sf(hits - 1, count, nominal)
     narrow, wide = np.flatnonzero(below <= size), np.flatnonzero(above <= size)
     return (int(narrow[-1]) if len(narrow) else None), (int(wide[0]) if len(wide) else None)
+
+
+@cache
+def _exact_p_value(hits: int, count: int, nominal: float) -> float:
+    return float(stats.binomtest(hits, count, nominal).pvalue)
 
 
 def coverage_verdict(hits: int, count: int, nominal: float, *, least: int = 8, size: float = 0.1) -> str:
@@ -349,7 +356,7 @@ def coverage(backtest: pl.DataFrame, *, least: int = 8) -> pl.DataFrame:
         upper=pl.Series(upper, dtype=pl.Float64),
         narrow_limit_count=pl.Series([limit[0] for limit in limits], dtype=pl.Int64),
         wide_limit_count=pl.Series([limit[1] for limit in limits], dtype=pl.Int64),
-        exact_p_value=pl.Series([stats.binomtest(k, n, q).pvalue for k, n, q in parts], dtype=pl.Float64),
+        exact_p_value=pl.Series([_exact_p_value(*part) for part in parts], dtype=pl.Float64),
         skill_rate=pl.when(pl.col("naive_crps") > 0).then(1 - pl.col("paired_crps") / pl.col("naive_crps")),
         verdict=pl.Series([coverage_verdict(k, n, q, least=least) for k, n, q in parts], dtype=pl.String),
     ).select(

@@ -12,7 +12,7 @@ is issued, with a status.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -171,9 +171,15 @@ def landing(
 
 
 def landing_backtest(
-    inputs: LandingInputs, *, week_of_period: int, seed_words: tuple[str, ...], policy: LandingPolicy | None = None
+    inputs: LandingInputs,
+    *,
+    week_of_period: int,
+    seed_words: tuple[str, ...],
+    policy: LandingPolicy | None = None,
+    only: Collection[date] | None = None,
 ) -> LandingResult:
-    """The landings that would have been issued at this week of every closed period, from earlier periods alone.
+    """The landings that would have been issued at this week of every closed period (or ``only`` of these), from earlier
+    periods alone.
 
     Rolling origin: each period uses the periods whose outcome was frozen by its own ``origin_at``, nothing later.
     Periods with too few of them issue nothing and are left out. Score with ``coverage.backtest_rows``. ``swings``,
@@ -191,7 +197,8 @@ def landing_backtest(
             with_swings=False,
         )
         for start in starts
-        if len(usable_past(inputs.periods, start, policy.max_periods)) >= policy.min_periods
+        if (only is None or start in only)
+        and len(usable_past(inputs.periods, start, policy.max_periods)) >= policy.min_periods
     ]
     empty = LandingTables(date.min, week_of_period, None, policy.levels).frames()
     names = ("landing", "quantiles", "dots", "swings")

@@ -44,7 +44,7 @@ class LandingFacts:
 
     ``states``: warehouse.deal_states; ``looks``: warehouse.landing_looks; ``calls``: period × week × forecaster of one
     layer and category (``forecaster_id, forecast_amount``); ``recorded``: period × forecaster, ``actual_amount`` stated
-    by records; ``quotas``: period × person, ``quota_amount``; ``members``: week → ``period_start_on, person_id, scope``.
+    by records; ``quotas``: period × person, ``quota_amount``; ``members``: week → period × person × scope.
     """
 
     states: pl.DataFrame
@@ -111,7 +111,9 @@ class LandingFacts:
     def _lines(self, states: pl.DataFrame, calls: pl.DataFrame, members: pl.DataFrame) -> pl.DataFrame:
         """Period × scope: what its people called, were asked for, and won."""
         key = ["period_start_on", "scope"]
-        called = calls.join(members, left_on=["period_start_on", "forecaster_id"], right_on=["period_start_on", "person_id"])
+        called = calls.join(
+            members, left_on=["period_start_on", "forecaster_id"], right_on=["period_start_on", "person_id"]
+        )
         asked = self.quotas.join(members, on=["period_start_on", "person_id"])
         lines = (
             members.select(key)
@@ -122,7 +124,7 @@ class LandingFacts:
         return lines.join(self._actuals(states, members), on=key, how="left").sort(key)
 
     def _actuals(self, states: pl.DataFrame, members: pl.DataFrame) -> pl.DataFrame:
-        """Period × scope: what deals say was won, by the hierarchy of the week; before the first deal, what records say.
+        """Period × scope: what deals say was won, by the week's hierarchy; before the first deal, what records say.
 
         A scope that won nothing in a closed period with deals has won 0; one with a deal in a currency without a rate
         has no actual.
@@ -133,9 +135,9 @@ class LandingFacts:
         won = states.filter(pl.col("outcome") == "won").select(
             "period_start_on", "end_amount", person_id="end_owner_id"
         )
-        placed = won.join(
-            members.filter(pl.col("scope") != COMPANY_SCOPE), on=["period_start_on", "person_id"]
-        ).select(*key, "end_amount")
+        placed = won.join(members.filter(pl.col("scope") != COMPANY_SCOPE), on=["period_start_on", "person_id"]).select(
+            *key, "end_amount"
+        )
         whole = won.select("period_start_on", "end_amount", scope=pl.lit(COMPANY_SCOPE)).select(*key, "end_amount")
         sums = (
             pl.concat([placed, whole])
@@ -181,9 +183,9 @@ def landing_facts(
     The calls are those the Trust page opens on: the layer nearest to the field, its commit where anybody commits.
     """
     looks = landing_looks(prepared, range(53))
-    weeks = {week for _, week in policy.horizon_weeks}
+    horizons = {week for _, week in policy.horizon_weeks}
     now = looks.filter(pl.col("period_start_on") == prepared.open_period_start_on)["week_of_period"]
-    weeks = sorted({*weeks, *now.to_list()[-1:]} & set(looks["week_of_period"].to_list()))
+    weeks = sorted({*horizons, *now.to_list()[-1:]} & set(looks["week_of_period"].to_list()))
     pairs = tables["forecast_pairs"]
     said = pairs.drop_nulls("forecast_amount")
     kinds = set(said.select("layer", "category").unique().iter_rows())
@@ -226,7 +228,7 @@ def landing_tables(
     season = periods_per_year(tables["periods"])
     now = prepared.open_period_start_on
     weeks = facts.looks.filter(pl.col("period_start_on") == now)["week_of_period"].to_list()
-    found = {name: schema.create_empty() for name, schema in LANDING_TABLES.items()}
+    found: dict[str, pl.DataFrame] = {name: schema.create_empty() for name, schema in LANDING_TABLES.items()}
     deals = tables["deals"]
     if now is not None and weeks:
         week = weeks[-1]
@@ -235,7 +237,16 @@ def landing_tables(
         found |= _issued(result, tables["scopes"], kind)
         deals = _with_odds(tables["deals"], result)
     past_choices = replace(choices, draws=backtest_draws)
-    rows = [part for week in sorted(facts.members) for part in _scored(facts, week, past_choices, season)]
+    naive: dict[int, pl.DataFrame] = {}
+    rows: list[pl.DataFrame] = []
+    for week in sorted(facts.members):
+        inputs = facts.at_week(week)
+        closed = inputs.periods.drop_nulls("closed_at")["period_start_on"].sort().to_list()
+        # From the lock week on the hierarchy, hence what each scope won, is the same.
+        told = min(week, policy.lock_week)
+        if told not in naive:
+            naive[told] = _naive(inputs, closed, season)
+        rows += _scored(inputs, week, closed, naive[told], past_choices)
     if rows:
         backtest = pl.concat(rows)
         found["landing_backtest"] = _published(backtest, LandingBacktest)
@@ -260,20 +271,20 @@ def model_forecasts(backtest: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _scored(facts: LandingFacts, week: int, choices: LandingPolicy, season: int) -> Iterator[pl.DataFrame]:
-    """Past landings of one week against what landed, one period at a time: quantiles of thousands are not kept."""
-    inputs = facts.at_week(week)
-    closed = inputs.periods.drop_nulls("closed_at")["period_start_on"].sort().to_list()
+def _naive(inputs: LandingInputs, closed: list[date], season: int) -> pl.DataFrame:
+    """What each scope won in each closed period, and what the naive forecast would have scored."""
     actuals = inputs.calls.filter(pl.col("period_start_on").is_in(closed)).select(
         "scope", "period_start_on", "actual_amount"
     )
-    if actuals.is_empty():
-        return
-    actuals = naive_crps(_without_gaps(actuals, closed), season=season)
+    return naive_crps(_without_gaps(actuals, closed), season=season)
+
+
+def _scored(
+    inputs: LandingInputs, week: int, closed: list[date], actuals: pl.DataFrame, choices: LandingPolicy
+) -> Iterator[pl.DataFrame]:
+    """Past landings of one week against what landed, one period at a time: quantiles of thousands are not kept."""
     for start in closed:
-        issued = landing_backtest(
-            inputs, week_of_period=week, seed_words=SEED_WORDS, policy=choices, only=[start]
-        )
+        issued = landing_backtest(inputs, week_of_period=week, seed_words=SEED_WORDS, policy=choices, only=[start])
         rows = backtest_rows(_in_cents(issued.landing), issued.quantiles, actuals)
         if not rows.is_empty():
             yield rows
@@ -306,11 +317,15 @@ def _issued(result: LandingResult, scopes: pl.DataFrame, kind: tuple[str, str] |
 def _with_odds(deals: pl.DataFrame, result: LandingResult) -> pl.DataFrame:
     odds = result.odds.select("opportunity_id", "win_probability_rate", "expected_amount", "win_status")
     why = "no_landing" if result.shock is None else "new_since"
-    return deals.drop(odds.columns[1:]).join(odds, on="opportunity_id", how="left").with_columns(pl.col("win_status").fill_null(why))
+    return (
+        deals.drop(odds.columns[1:])
+        .join(odds, on="opportunity_id", how="left")
+        .with_columns(pl.col("win_status").fill_null(why))
+    )
 
 
 def _published(frame: pl.DataFrame, schema: type[dy.Schema]) -> pl.DataFrame:
     """In the contract's columns and dtypes; money in cents."""
     columns = {name: column.dtype for name, column in schema.columns().items()}
     money = [name for name, kind in columns.items() if kind == MONEY and frame.schema[name] == pl.Float64]
-    return frame.with_columns(pl.col(money).round(2)).select(columns).cast(columns)  # type: ignore[arg-type]
+    return frame.with_columns(pl.col(money).round(2)).select(*columns).cast(columns)  # type: ignore[arg-type]

@@ -27,6 +27,7 @@ import polars as pl
 
 from pipelines.contracts import PUBLISHED_TABLES
 from pipelines.errors import EditionError
+from pipelines.landing_contracts import LANDING_GRAINS
 from pipelines.process_contracts import PROCESS_GRAINS
 from pipelines.settings import Workspace
 from pipelines.warehouse.store import OWNER_ONLY, column_types, content_digest, frame, frame_schema
@@ -54,6 +55,7 @@ GRAINS: dict[str, tuple[str, ...]] = {
     "reconciliation_totals": ("break_kind",),
     "pipeline_movement": ("span_kind", "span_start_on", "scope", "movement"),
     "movement_deals": ("period_start_on", "movement", "opportunity_id"),
+    **LANDING_GRAINS,
     **PROCESS_GRAINS,
 }
 """What one row of each published table stands for; rows are written in this order, so that editions can be compared."""
@@ -302,6 +304,22 @@ _INVARIANTS = {
             ledger.crm_amount <> kinds_sum.crm_amount or ledger.booked_amount <> kinds_sum.booked_amount
             or ledger.crm_amount <> coalesce(rows_sum.crm_amount, 0)
             or ledger.booked_amount <> coalesce(rows_sum.booked_amount, 0))""",
+    "a landing lies inside its range, with twenty dots": """
+        select count(*) from (
+            select 1 from landing where estimate not between lower and upper or (lower is null) <> (estimate is null)
+            union all
+            select 1 from landing_dots group by period_start_on, week_of_period, scope having count(*) <> 20
+        )""",
+    "a coverage counts the ranges that were issued": """
+        select count(*) from (
+            select scope, method, level, week_of_period, count(*) as n, count(*) filter (where is_inside) as hits
+            from landing_backtest group by all
+        ) as issued
+        full join coverage using (scope, method, level, week_of_period)
+        where n is distinct from period_count or hits is distinct from hit_count""",
+    "a range held what lay inside it": """
+        select count(*) from landing_backtest
+        where is_inside <> (actual_amount between lower and upper) or error_amount <> estimate - actual_amount""",
     "every member belongs to the company and to themselves": """
         select count(*) from (
             select period_start_on, person_id from scope_members group by all

@@ -2,6 +2,7 @@
 -- amount: reporting currency, at the as-of's rate. push_count: how often the close date moved later across the end of a
 -- period. has_no_next_step is null when no row of the export has a next step; is_stalled (nothing for more than
 -- $inactive_days days, counted from creation when nothing ever happened) is null when no activity is known of any deal.
+-- Odds (win_*, expected_amount) are the engine's to say; here there are none yet.
 with versions as (
     select * from opportunity_versions
 ),
@@ -109,7 +110,10 @@ final as (
                 case when is_stalled then 'stalled' end
             ),
             ''
-        ) as flags
+        ) as flags,
+        cast(null as double) as win_probability_rate,
+        cast(null as decimal(18, 2)) as expected_amount,
+        'no_landing' as win_status
     from judged
 )
 
