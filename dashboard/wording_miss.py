@@ -63,12 +63,12 @@ BASES = {
 }
 KINDS = {
     "matched": ("ties", "amount and period agree"),
-    "timing": ("booked in another period", "the amounts agree"),
-    "rate": ("rate of exchange", "agrees but for the rate between closing and booking"),
+    "timing": ("other period", "booked in another period than won; the amounts agree"),
+    "rate": ("exchange rate", "agrees but for the rate between closing and booking"),
     "amount": ("amounts differ", "linked, but not the same amount"),
     "credit": ("credits", "agrees but for a credit, or a credit without a deal"),
-    "missing_in_finance": ("won, not booked", "closed won in the CRM, no booking found"),
-    "missing_in_crm": ("booked, not won", "a booking without a won deal"),
+    "missing_in_finance": ("not booked", "closed won in the CRM, no booking found"),
+    "missing_in_crm": ("not won", "a booking without a won deal"),
     "no_amount": ("no amount", "a side without an amount in the reporting currency"),
 }
 CATEGORIES = {"commit": "commit", "most_likely": "most likely", "best_case": "best case"}

@@ -14,6 +14,8 @@ from dashboard.charts.marks import money_ticks
 ROW_HEIGHT = 34
 BAR_WIDTH = 0.62
 TOTAL_WIDTH = 0.74
+AMOUNT_WIDTH = 66
+"""Pixels for the column of amounts at the right: they stand under each other and are never cut off."""
 
 
 @dataclass(frozen=True)
@@ -51,15 +53,16 @@ def waterfall(*, steps: Sequence[Step], currency: str, dark: bool) -> go.Figure:
         )
     lowest = min(min(ends[place]) for place in places) if places else Decimal(0)
     highest = max(max(ends[place]) for place in places) if places else Decimal(0)
-    room = (highest - lowest) * Decimal("0.2") or Decimal(1)
+    room = (highest - lowest) * Decimal("0.02") or Decimal(1)
     for place in places:
         is_change = steps[place].kind == "change"
         fig.add_annotation(
-            x=float(max(ends[place])),
+            x=1,
+            xref="paper",
+            xshift=AMOUNT_WIDTH,
+            xanchor="right",
             y=place,
             text=theme.money(steps[place].amount, currency, signed=is_change),
-            xanchor="left",
-            xshift=4,
             showarrow=False,
             font={"size": 13, "color": colours.ink},
         )
@@ -70,7 +73,7 @@ def waterfall(*, steps: Sequence[Step], currency: str, dark: bool) -> go.Figure:
     theme.figure_layout(fig, dark, height=ROW_HEIGHT * len(steps) + 44)
     values, texts = money_ticks(highest, currency)
     fig.update_xaxes(
-        range=[float(min(lowest, Decimal(0))), float(highest + room)],
+        range=[float(min(lowest - room, Decimal(0))), float(highest + room)],
         tickvals=values,
         ticktext=texts,
         showgrid=True,
@@ -80,7 +83,7 @@ def waterfall(*, steps: Sequence[Step], currency: str, dark: bool) -> go.Figure:
         range=[len(steps) - 0.4, -0.6], tickvals=places, ticktext=names, showgrid=False, zeroline=False, showline=False
     )
     fig.update_yaxes(tickfont={"color": colours.ink, "size": 13})
-    fig.update_layout(barmode="overlay", margin={"t": 4, "r": 4, "l": 4, "b": 4})
+    fig.update_layout(barmode="overlay", margin={"t": 4, "r": AMOUNT_WIDTH + 4, "l": 4, "b": 4})
     return fig
 
 
