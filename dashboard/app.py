@@ -13,7 +13,7 @@ import streamlit as st
 
 from dashboard import filters, shelf, theme
 from dashboard.filters import Filters
-from dashboard.views import data, forecaster, forecasters, method, miss, reconcile, trust
+from dashboard.views import data, forecaster, forecasters, method, miss, pipeline, reconcile, trust, value_added
 from pipelines.errors import TrustError
 from pipelines.policy import METHOD_VERSION
 from pipelines.settings import Workspace
@@ -42,7 +42,9 @@ def main() -> None:
             _page(trust.page, "Trust", "trust", chosen, default=True),
             _page(forecasters.page, "Forecasters", "forecasters", chosen),
             _page(forecaster.page, "One forecaster", "forecaster", chosen, hidden=True),
+            _page(pipeline.page, "Pipeline", "pipeline", chosen),
             _page(miss.page, "Miss", "miss", chosen),
+            _page(value_added.page, "Value added", "value-added", chosen),
             _page(reconcile.page, "Reconcile", "reconcile", chosen),
             _page(data.page, "Data", "data", chosen),
             _page(method.page, "Method", "method", chosen),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import plotly.graph_objects as go
 import streamlit as st
@@ -31,6 +31,11 @@ def _heading(source: Callable[..., object], documented: str) -> str:
 def said(sentence: str) -> None:
     """A sentence of wording, bold where it is marked."""
     st.markdown(wording.markdown(sentence))
+
+
+def listed(sentences: Iterable[str]) -> None:
+    """Sentences of wording as a list."""
+    st.markdown("\n".join(f"- {wording.markdown(sentence)}" for sentence in sentences))
 
 
 def finding(title: str, figure: go.Figure, *, alt: str, key: str, caption: str) -> None:

@@ -1,0 +1,179 @@
+"""Pipeline: is it sound, and are the rates people plan with constant?"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import polars as pl
+import streamlit as st
+from streamlit.column_config import DateColumn, NumberColumn, TextColumn
+
+from dashboard import answers_pipeline, tables, theme, wording_pipeline
+from dashboard.answers_pipeline import PipelineAnswer, Rate
+from dashboard.charts.intervals import intervals
+from dashboard.charts.rate_history import rate_history
+from dashboard.filters import Filters, is_dark
+from dashboard.tables import Column
+from dashboard.views import parts
+from pipelines.engine import health, stability
+from pipelines.policy import COMPANY_SCOPE
+
+ACROSS = 3
+WORD_COLOURS = {"stable": "blue", "drifting": "orange", "jumpy": "red", "too_little_data": "gray"}
+
+
+def page(filters: Filters) -> None:
+    answer = answers_pipeline.pipeline(filters)
+    context = answer.context
+    st.title(
+        theme.escape(wording_pipeline.title(answer.measures, context.noun, has_deals=answer.has_deals)), anchor=False
+    )
+    st.caption(theme.escape(f"{context.scope_name.capitalize()} · as of {theme.instant(context.as_of_at)}"))
+    if not answer.has_deals:
+        for sentence in wording_pipeline.no_deals(context.noun):
+            parts.said(sentence)
+        return
+    said, drawn = st.columns([2, 3], gap="large")
+    with said:
+        _sentences(answer)
+    with drawn:
+        _shares(answer)
+    _rates(answer)
+    _splits(answer)
+    _deals(answer)
+    _table(answer)
+
+
+def _sentences(answer: PipelineAnswer) -> None:
+    st.subheader("What the deals say", anchor=False)
+    parts.listed(wording_pipeline.sentences(answer.measures, answer.context.noun, answer.context.currency))
+    for sentence in wording_pipeline.missing(has_history=answer.has_history, has_quotas=answer.has_quotas):
+        st.caption(theme.escape(sentence))
+    parts.how_computed(health.pipeline_health, health.ageing_limits)
+
+
+def _shares(answer: PipelineAnswer) -> None:
+    if answer.shares.is_empty():
+        return
+    rows = answer.shares.to_dicts()
+    parts.finding(
+        wording_pipeline.shares_title(rows),
+        intervals(rows=answer.shares, dark=is_dark()),
+        alt=wording_pipeline.shares_alt(rows),
+        key="shares",
+        caption=wording_pipeline.shares_caption(answer.context.policy.level, answer.context.noun),
+    )
+
+
+def _rates(answer: PipelineAnswer) -> None:
+    st.header("Are our conversion rates constant?", anchor=False)
+    words = [str(rate.verdict["direction"]) for rate in answer.rates]
+    whole = "" if answer.context.scope == COMPANY_SCOPE else " (of the whole company)"
+    parts.said(f"{wording_pipeline.rates_title(words)}{whole}.")
+    if not answer.rates:
+        return
+    st.caption(theme.escape(wording_pipeline.RATES_CAPTION))
+    is_split = [rate.item is not None and rate.measure != "stage_conversion" for rate in answer.rates]
+    _grid([rate for rate, split in zip(answer.rates, is_split, strict=True) if not split], answer.context.noun)
+    parts.how_computed(stability.rate_stability, stability.verdict, stability.coverage_stability)
+    if any(is_split):
+        with st.expander("The same by sales motion"):
+            _grid([rate for rate, split in zip(answer.rates, is_split, strict=True) if split], answer.context.noun)
+
+
+def _grid(rates: list[Rate], noun: str) -> None:
+    for start in range(0, len(rates), ACROSS):
+        for column, rate in zip(st.columns(ACROSS, gap="large"), rates[start : start + ACROSS], strict=False):
+            with column:
+                _rate(rate, noun)
+
+
+def _rate(rate: Rate, noun: str) -> None:
+    name = wording_pipeline.rate_name(rate.measure, rate.item)
+    direction = str(rate.verdict["direction"])
+    word, icon = wording_pipeline.STABILITY[direction]
+    st.markdown(f"**{theme.escape(name)}** :{WORD_COLOURS[direction]}[{icon} {word}]")
+    ends = (rate.verdict["next_lower"], rate.verdict["next_upper"])
+    st.plotly_chart(
+        rate_history(
+            rows=rate.rows,
+            overall=rate.verdict["overall"],
+            ahead=None if None in ends else ends,
+            written=partial(wording_pipeline.rate_written, rate.measure),
+            dark=is_dark(),
+        ),
+        key=f"rate-{rate.measure}-{rate.item}",
+        alt=wording_pipeline.rate_alt(name, rate.measure, rate.rows.select("label", "estimate").rows()),
+        theme=None,
+        config=theme.CHART_CONFIG,
+    )
+    parts.said(wording_pipeline.rate_sentence(rate.measure, rate.verdict, noun))
+
+
+def _splits(answer: PipelineAnswer) -> None:
+    if answer.splits.is_empty():
+        return
+    st.header("Which deals are won?", anchor=False)
+    st.caption(theme.escape(wording_pipeline.splits_caption(answer.context.policy.level)))
+    top = answers_pipeline.common_top(answer.splits)
+    groups = answer.splits.partition_by("measure", maintain_order=True)
+    half = (len(groups) + 1) // 2
+    for column, side in zip(st.columns(2, gap="large"), (groups[:half], groups[half:]), strict=True):
+        with column:
+            for rows in side:
+                _split(rows, top)
+
+
+def _split(rows: pl.DataFrame, top: float) -> None:
+    split = str(rows["split"][0])
+    st.markdown(f"**By {theme.escape(split)}**")
+    st.plotly_chart(
+        intervals(rows=rows, dark=is_dark(), top=top),
+        key=f"split-{rows['measure'][0]}",
+        alt=f"Win rate by {split}: " + wording_pipeline.shares_alt(rows.to_dicts()),
+        theme=None,
+        config=theme.CHART_CONFIG,
+    )
+
+
+def _deals(answer: PipelineAnswer) -> None:
+    st.header(wording_pipeline.deals_title(answer.flagged_count, answer.open_count), anchor=False)
+    if answer.deals.is_empty():
+        return
+    context = answer.context
+    unit = "" if context.currency == theme.NO_CURRENCY else f", {context.currency}"
+    if answer.deals.height < answer.flagged_count:
+        st.caption(f"The {theme.count(answer.deals.height)} largest are listed; the export has all.")
+    st.dataframe(
+        answer.deals,
+        column_config={
+            "name": TextColumn("Deal", pinned=True),
+            "account_name": TextColumn("Account"),
+            "owner": TextColumn("Owner"),
+            "stage": TextColumn("Stage"),
+            "amount": NumberColumn(f"Amount{unit}", format="accounting"),
+            "close_on": DateColumn("Close date", format="D MMM YYYY"),
+            "age_days": NumberColumn("Age, days"),
+            "push_count": NumberColumn("Pushes"),
+            "why": TextColumn("Why"),
+        },
+        hide_index=True,
+        placeholder=theme.MISSING,
+        key="worth-a-look",
+        alt="Open deals with a reason to look at them, largest first",
+    )
+
+
+def _table(answer: PipelineAnswer) -> None:
+    noun = answer.context.noun
+    columns = (
+        Column("Measure"),
+        *(Column(name, is_number=True) for name in ("Now", "Range", "Deals", f"The four {noun}s before, latest first")),
+    )
+    rows = [
+        wording_pipeline.table_row(label, answer.measures[measure])
+        for measure, label in wording_pipeline.TABLE.items()
+        if measure in answer.measures
+    ]
+    with st.expander("Every measure, with what it rests on"):
+        st.html(tables.table(columns, rows, caption="Measures of the pipeline"))

@@ -1,0 +1,176 @@
+"""Value added: does each step of judgement bring the call nearer, and are the probabilities true?"""
+
+from __future__ import annotations
+
+import polars as pl
+import streamlit as st
+
+from dashboard import answers_value, tables, theme, wording_value
+from dashboard.answers_value import Calibration, ValueAnswer
+from dashboard.charts.reliability import reliability
+from dashboard.charts.stairs import stairs
+from dashboard.filters import Filters, calls_label, is_dark
+from dashboard.tables import Column
+from dashboard.views import parts
+from pipelines.engine import calibration, leaks, overrides, rationality, value_added
+from pipelines.policy import COMPANY_SCOPE
+
+
+def page(filters: Filters) -> None:
+    answer = answers_value.value_added(filters)
+    steps = answer.steps.to_dicts()
+    st.title(theme.escape(wording_value.title(steps, has_judgement=answer.has_judgement)), anchor=False)
+    _context(answer)
+    if not answer.has_judgement:
+        for sentence in wording_value.without_calls(answer.context.noun):
+            parts.said(sentence)
+    if steps:
+        _ladder(answer)
+    _overrides(answer)
+    _calibrations(answer)
+    _tests(answer)
+
+
+def _context(answer: ValueAnswer) -> None:
+    context = answer.context
+    whose = "whole company" if answer.scope_used == COMPANY_SCOPE else context.scope_name
+    line = (
+        f"{whose.capitalize()} · calls in force at week {context.lock_week} · as of {theme.instant(context.as_of_at)}"
+    )
+    if answer.scope_used != context.scope:
+        line += f" · {context.scope_name} has no ladder of its own"
+    st.caption(theme.escape(line))
+
+
+def _ladder(answer: ValueAnswer) -> None:
+    context, rows = answer.context, answer.steps.to_dicts()
+    chart, said = st.columns([3, 2], gap="large")
+    with chart:
+        drawn = pl.DataFrame(
+            {
+                "label": [wording_value.STEPS[row["step"]] for row in rows],
+                "note": [f"off by {theme.money(row['mae_amount'], context.currency)}" for row in rows],
+                "gain": [row["fva_rate"] for row in rows],
+                "lower": [row["lower"] for row in rows],
+                "upper": [row["upper"] for row in rows],
+                "direction": [row["direction"] for row in rows],
+            },
+            infer_schema_length=None,
+        )
+        parts.finding(
+            f"Each step against the one before, {context.noun} by {context.noun}",
+            stairs(rows=drawn, first=wording_value.STEPS[rows[0]["reference_step"]], dark=is_dark()),
+            alt=wording_value.stairs_alt(rows, context.currency),
+            key="stairs",
+            caption=wording_value.stairs_caption(value_added.VERDICT_LEVEL, rows[-1]["scale"]),
+        )
+    with said:
+        st.subheader("Does it help?", anchor=False)
+        parts.listed(wording_value.step_sentence(row, context.noun, context.currency) for row in rows)
+        for sentence in (
+            wording_value.teams_sentence(answer.teams.to_dicts(), context.noun),
+            wording_value.ratio_sentence(answer.pairs.to_dicts()),
+        ):
+            if sentence and answer.scope_used == COMPANY_SCOPE:
+                parts.said(sentence)
+        parts.how_computed(value_added.value_added, value_added.naive_forecasts, value_added.sign_flip_p_value)
+    _pairs(answer)
+
+
+def _pairs(answer: ValueAnswer) -> None:
+    currency = answer.context.currency
+    figures = [Column(name, is_number=True) for name in wording_value.PAIR_COLUMNS]
+    with st.expander("Every step against every step before it"):
+        st.html(
+            tables.table(
+                (Column("Step"), Column("Against"), *figures, Column("Word")),
+                [wording_value.pair_row(row, currency) for row in answer.pairs.iter_rows(named=True)],
+                caption="Every step against every step before it",
+            )
+        )
+    if answer.weeks["week_of_period"].n_unique() < 2:
+        return
+    with st.expander(f"The same at other weeks of the {answer.context.noun}"):
+        st.html(
+            tables.table(
+                (
+                    Column("Week and step"),
+                    Column("Against"),
+                    Column("Off by", is_number=True),
+                    Column("Before, off by", is_number=True),
+                    Column("Word"),
+                ),
+                [wording_value.week_row(row, currency) for row in answer.weeks.iter_rows(named=True)],
+                caption="Steps at other weeks",
+            )
+        )
+
+
+def _overrides(answer: ValueAnswer) -> None:
+    rows = answer.overrides.to_dicts()
+    said = wording_value.override_sentences(rows, answer.context.currency)
+    if not said:
+        return
+    st.header("What do overrides bring?", anchor=False)
+    parts.listed(said)
+    with st.expander("By direction and size"):
+        st.html(
+            tables.table(
+                (
+                    Column("Override"),
+                    *(Column(name, is_number=True) for name in ("Made", "Helped", "Gain each", "Range")),
+                    Column("Word"),
+                ),
+                [
+                    wording_value.override_row(row, answer.context.currency)
+                    for row in rows
+                    if row["step"] in ("manager", "executive")
+                ],
+                caption="Overrides by direction and size",
+            )
+        )
+    parts.how_computed(overrides.override_ledger, overrides.override_summary)
+
+
+def _calibrations(answer: ValueAnswer) -> None:
+    st.header("Are the probabilities true?", anchor=False)
+    for row in answer.leaks.iter_rows(named=True):
+        parts.said(wording_value.leak_sentence(row))
+    if not answer.calibrations:
+        parts.said(wording_value.NO_PROBABILITIES)
+        return
+    if answer.crm_is_default:
+        parts.said(wording_value.SAME_PROBABILITIES)
+    st.caption(theme.escape(wording_value.CALIBRATION_CAPTION))
+    for start in range(0, len(answer.calibrations), 2):
+        for column, shown in zip(st.columns(2, gap="large"), answer.calibrations[start : start + 2], strict=False):
+            with column:
+                _calibration(shown, answer.context.noun)
+    parts.how_computed(calibration.probability_calibration, calibration.consistency_draws, leaks.leaks)
+
+
+def _calibration(shown: Calibration, noun: str) -> None:
+    title = wording_value.calibration_title(shown.source, shown.week, shown.figures, noun)
+    st.subheader(theme.escape(title), anchor=False)
+    parts.said(wording_value.calibration_sentence(shown.source, shown.figures, shown.money, noun))
+    if shown.bins.is_empty():
+        return
+    st.plotly_chart(
+        reliability(bins=shown.bins, dark=is_dark()),
+        key=f"reliability-{shown.source}-{shown.week}",
+        alt=wording_value.calibration_alt(shown.source, shown.bins.to_dicts()),
+        theme=None,
+        config=theme.CHART_CONFIG,
+    )
+
+
+def _tests(answer: ValueAnswer) -> None:
+    rows = [row for row in answer.tests.iter_rows(named=True) if row["test"] in wording_value.TESTS]
+    if not rows:
+        return
+    context = answer.context
+    st.header("Do calls use what was known?", anchor=False)
+    st.caption(theme.escape(f"{calls_label(context.layer, context.category)} · week {rows[0]['week_of_period']}"))
+    rows.sort(key=lambda row: list(wording_value.TESTS).index(row["test"]))
+    parts.listed(wording_value.test_sentence(row, context.noun) for row in rows)
+    parts.how_computed(rationality.rationality, rationality.pooled_mincer_zarnowitz, rationality.revision_slope)
