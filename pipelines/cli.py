@@ -153,11 +153,14 @@ def _print_reports(reports: list[FileReport]) -> None:
             click.echo(f"  {report.problem}", err=True)
             click.echo(f"  {report.remedy}", err=True)
             continue
+        money = "" if report.rejected_amount is None else f" (standing for {report.rejected_amount:,})"
         line = (
             f"{report.file_name}: {report.table_name} ({report.mapping_name}), {report.accepted_count:,} accepted, "
-            f"{report.rejected_count:,} rejected, {report.unchanged_count:,} unchanged"
+            f"{report.rejected_count:,} rejected{money}, {report.unchanged_count:,} unchanged"
         )
         click.echo(line)
+        for note in report.notes:
+            click.echo(f"  {note}")
 
 
 @main.command()

@@ -183,3 +183,17 @@ def test_a_killed_publish_leaves_the_current_edition(company: Path) -> None:
 def test_the_workspace_can_come_from_the_environment(company: Path) -> None:
     result = CliRunner().invoke(main, ["editions"], env={**os.environ, "FORECAST_TRUST_WORKSPACE": str(company)})
     assert result.exit_code == 0
+
+
+def test_what_was_rejected_or_left_out_is_said_with_its_money(tmp_path: Path) -> None:
+    (tmp_path / "deals.csv").write_text(
+        "opportunity_id,owner_id,created_on,close_on,stage,amount\n"
+        "o1,a,2026-01-05,2026-02-10,Open,1.005\no2,a,2026-01-05,30-Feb-2026,Open,2500\n"
+        "o3,a,2026-13-05,2026-02-10,Open,1000.50\n"
+    )
+    code, out, err = run("ingest", tmp_path / "deals.csv", "--workspace", tmp_path / "workspace")
+    assert code == 0, err
+    assert out == (
+        "deals.csv: opportunities (generic), 1 accepted, 2 rejected (standing for 3,500.50), 0 unchanged\n"
+        "  1 value of amount rounded to cents.\n"
+    )

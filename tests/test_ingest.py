@@ -166,7 +166,7 @@ def test_each_sheet_of_a_workbook_is_a_table(bench: Bench) -> None:
 def test_a_typed_number_has_a_point_for_certain_even_with_three_decimals(bench: Bench) -> None:
     record = {"booking_id": "b1", "booked_on": "2026-01-05", "amount": 1.235}
     report = bench.one("b.jsonl", json.dumps(record) + "\n")
-    assert (report.status, report.notes) == ("landed", ("1 values of amount rounded to cents.",))
+    assert (report.status, report.notes) == ("landed", ("1 value of amount rounded to cents.",))
     assert bench.rows("bookings")["amount"].to_list() == [Decimal("1.24")]
 
 

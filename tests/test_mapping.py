@@ -120,7 +120,7 @@ account_id = { from = "Account", matches = "^A" }
         mapping=str(mapping),
     )
     assert (report.accepted_count, report.rejected_count, report.skipped_count) == (2, 0, 4), bench.rejected()
-    assert report.notes[-1] == "1 values of sales_motion not understood and left empty."
+    assert report.notes[-1] == "1 value of sales_motion not understood and left empty."
     first, second = bench.rows("opportunities").rows(named=True)
     told = (
         "opportunity_id",

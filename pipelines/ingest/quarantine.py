@@ -70,13 +70,20 @@ class Tally:
     def notes(self) -> tuple[str, ...]:
         """One sentence per kind of event, most frequent first."""
         return (
-            *(f"{count:,} rows left out: {reason}." for reason, count in self.skipped.most_common()),
+            *(f"{_counted(count, 'row')} left out: {reason}." for reason, count in self.skipped.most_common()),
             *(
-                f"{count:,} values of {column} not understood and left empty."
+                f"{_counted(count, 'value')} of {column} not understood and left empty."
                 for column, count in self.emptied.most_common()
             ),
-            *(f"{count:,} values of {column} rounded to cents." for column, count in self.rounded.most_common()),
+            *(
+                f"{_counted(count, 'value')} of {column} rounded to cents."
+                for column, count in self.rounded.most_common()
+            ),
         )
+
+
+def _counted(count: int, thing: str) -> str:
+    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
 
 
 @dataclass
