@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.contracts import MONEY
-from pipelines.engine.reconciliation import reconciliation, totals
+from pipelines.engine.reconciliation import reconciliation, totals, with_ledger
+from pipelines.errors import EditionError
 from pipelines.policy import DEFAULT_POLICY
 
 Q2, Q3 = date(2026, 4, 1), date(2026, 7, 1)
@@ -155,3 +156,38 @@ def test_both_ledgers_stay_whole_and_order_makes_no_difference(
     assert frame.filter(pl.col("record_kind") == "opportunity").height == left.height
     backwards = reconciliation(left.reverse(), right.reverse(), PERIODS, AS_OF, DEFAULT_POLICY)
     assert backwards.equals(frame)
+
+
+def test_what_the_rate_of_exchange_did_is_a_kind_of_its_own() -> None:
+    """€1,000 won at 1.10 and booked at 1.05: the books hold 1,050 of 1,100, and all of it is the rate."""
+    books = lines(("B1", JUNE, "1050.00", "O1", None)).with_columns(
+        closing_amount=pl.lit(Decimal("1100.00")).cast(MONEY)
+    )
+    frame = reconciliation(won(("O1", "Acme", JUNE, "1100.00")), books, PERIODS, AS_OF, DEFAULT_POLICY)
+    row = frame.row(0, named=True)
+    assert (row["break_kind"], row["difference_amount"], row["rate_amount"]) == ("rate", Decimal(50), Decimal(50))
+    short = books.with_columns(
+        booked_amount=pl.lit(Decimal("840.00")).cast(MONEY), closing_amount=pl.lit(Decimal("880.00")).cast(MONEY)
+    )
+    row = reconciliation(won(("O1", "Acme", JUNE, "1100.00")), short, PERIODS, AS_OF, DEFAULT_POLICY).row(0, named=True)
+    assert (row["break_kind"], row["difference_amount"], row["rate_amount"]) == ("amount", Decimal(260), Decimal(40))
+
+
+def test_a_credit_alone_is_not_the_booking_that_it_credits() -> None:
+    """The invoice lost its id, the credit note kept it: they still belong together."""
+    rows = tie(
+        won(("O1", "Acme", JUNE, "1000.00")),
+        lines(("B1", JUNE, "1000.00", None, "Acme"), ("B2", JUNE, "-100.00", "O1", "Acme")),
+    )
+    assert set(rows) == {"O1"}
+    assert (rows["O1"]["break_kind"], rows["O1"]["booked_amount"]) == ("credit", Decimal("900.00"))
+
+
+def test_the_ledgers_are_summed_apart_from_the_rows_and_a_lost_row_is_refused() -> None:
+    deals, books = won(("O1", "Acme", JUNE, "1000.00")), lines(("B1", JUNE, "700.00", "O1", None))
+    kinds = totals(reconciliation(deals, books, PERIODS, AS_OF, DEFAULT_POLICY))
+    whole = with_ledger(kinds, deals, books)
+    ledger = whole.filter(pl.col("break_kind") == "ledger").row(0, named=True)
+    assert (ledger["crm_amount"], ledger["booked_amount"], ledger["difference_amount"]) == (1000, 700, 300)
+    with pytest.raises(EditionError, match=r"adds up to 0\.00 won"):
+        with_ledger(kinds.clear(), deals, books)
