@@ -18,6 +18,7 @@ from typing import Any
 from dashboard import theme
 from pipelines.engine.expectation import Expectation, RecordSummary
 from pipelines.engine.freshness import Freshness
+from pipelines.engine.outlook import Held
 from pipelines.engine.verdict import Check, Verdict
 from pipelines.policy import Policy
 
@@ -160,6 +161,16 @@ class Grounds:
     fresh: Freshness
     caller_count: int
     missing_count: int
+    held: Held | None = None
+
+
+def asked(level: float) -> str:
+    """A promise in short: ``4 in 5``."""
+    return how_often(level).replace(" times in ", " in ").replace(" time in ", " in ")
+
+
+def _held(held: Held, frame: Frame) -> str:
+    return f"held in {held.hit_count} of {frame.periods(held.period_count)}"
 
 
 def _naive(frame: Frame, kind: str | None) -> str:
@@ -192,6 +203,9 @@ def reason(code: str, frame: Frame, grounds: Grounds) -> str:
         "nothing_landed": f"nothing landed of what was called in {total}",
         "worse_than_naive": f"{naive} would have been closer",
         "no_better_than_naive": f"the calls came no closer than {naive} would have",
+        "range_failed": f"the range {_held(grounds.held, frame)} only, where {asked(grounds.held.level)} is asked"
+        if grounds.held
+        else "the range has not held as often as it promised",
         "skill_unknown": "the calls cannot be held against a naive forecast yet",
         "missing_calls": f"{grounds.missing_count} of {usual} who usually call by now have not",
         "stale": "nothing tells how old the data are"
@@ -231,6 +245,7 @@ def check_sentence(check: Check, frame: Frame, grounds: Grounds) -> str:
             if summary.period_count < frame.min_periods
             else "Average lean: nothing that was called has landed, or nothing was called.",
             "close": f"Single {frame.noun}s: {frame.min_periods} are needed to judge them.",
+            "range": f"The range {_held(grounds.held, frame)}: too few to judge it by." if grounds.held else "",
             "skill": f"Against {naive}: cannot be compared yet.",
             "complete": "Who has called: nobody yet.",
             "fresh": "Freshness: unknown.",
@@ -247,6 +262,9 @@ def check_sentence(check: Check, frame: Frame, grounds: Grounds) -> str:
     return {
         "lean": f"On average, calls {lean}; within {zone} is asked.",
         "close": f"{summary.fair_count} of {n} landed within {zone}; more than half is asked.",
+        "range": f"The range {_held(grounds.held, frame)}; {asked(grounds.held.level)} is asked."
+        if grounds.held
+        else "",
         "skill": f"{skill}.",
         "complete": f"{grounds.caller_count} of {usual} who usually call have called.",
         "fresh": f"The newest fact is {days}." if fresh.age_days else "The newest fact is of the same day.",
@@ -546,9 +564,12 @@ def forecaster_sentence(
     upper: float | None,
     level: float | None,
     period_count: int,
+    status: str = "ok",
 ) -> str:
     """``For every $1.00 Ann calls, $0.82 lands (4 times in 5 between $0.71 and $0.94; 7 quarters).``"""
     n = frame.periods(period_count)
+    if status == "nothing_landed":
+        return f"Nothing of what {name} called in {n} landed; there is no landing to tell the size of a lean from."
     if estimate is None or lower is None or upper is None or level is None:
         return f"{n.capitalize()} with a call and a landing: too little to say what lands of each call."
     one = f"{theme.currency_prefix(frame.currency)}1.00"

@@ -58,6 +58,7 @@ def _who(answer: ForecasterAnswer) -> None:
         estimate=bias_row.get("estimate"),
         level=bias_row.get("level"),
         period_count=bias_row.get("period_count", 0),
+        status=bias_row.get("status", "no_call"),
         **interval,
     )
     parts.said(sentence)

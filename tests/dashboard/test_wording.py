@@ -405,6 +405,14 @@ def test_certainty_is_never_claimed() -> None:
     assert spaced(wording.sure(0.03)) == "97 %"
 
 
+def test_no_size_is_put_on_a_record_without_a_landing() -> None:
+    said = wording.forecaster_sentence(
+        "Ann", FRAME, estimate=0.2, lower=0.1, upper=0.4, level=0.8, period_count=6, status="nothing_landed"
+    )
+    assert said.startswith("Nothing of what Ann called in 6 quarters landed;")
+    assert "0.2" not in said
+
+
 def test_what_landed_uncalled_is_remarked_on() -> None:
     facts = {"own_weight_rate": 0.7, "called": 5, "expected": 6, "noun": "quarter"}
     said = spaced(wording.forecaster_facts("Ann", **facts, unforecast_rate=0.156))

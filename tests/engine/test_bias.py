@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from scipy import stats
+from scipy import integrate, stats
 
 from pipelines.contracts import ForecasterBias, TeamBias
 from pipelines.engine.bias import anybody_leans, classify, forecaster_bias, nothing_landed_posterior, team_bias
@@ -267,7 +267,7 @@ def test_more_quarters_without_a_landing_say_more() -> None:
     pooled = pool(evidence, prior_scale=0.5, points=121)
     medians = []
     for count in (1, 4, 8):
-        theta, cumulative = nothing_landed_posterior(pooled, count, 0.4, DEFAULT_POLICY)
+        theta, cumulative = nothing_landed_posterior(pooled, count, np.array([0.4]), DEFAULT_POLICY)
         medians.append(float(np.interp(0.5, cumulative, theta)))
     assert medians == sorted(medians, reverse=True)
     rng = np.random.default_rng(8)
@@ -277,6 +277,46 @@ def test_more_quarters_without_a_landing_say_more() -> None:
     assert np.mean(lands) == pytest.approx(mean, abs=0.03)
     assert np.var(lands) == pytest.approx(phi * mean**1.5, rel=0.06)
     assert np.mean(np.array(lands) == 0.0) == pytest.approx(np.exp(-2.0 * np.sqrt(mean) / phi), abs=0.012)
+
+
+def test_nothing_landed_averages_over_the_dispersion_of_peers() -> None:
+    """By a slow loop; half of the peers with many small deals (φ = .1) do not outvote those with few (φ = 4)."""
+    evidence = Evidence.with_intercept(np.array([-0.1, 0.1, 0.0]), np.full(3, 0.02), np.zeros((3, 1)), 0.0)
+    pooled = pool(evidence, prior_scale=0.5, points=121)
+    mean, sd = pooled.newcomer()
+    mixed = np.repeat([0.1, 4.0], 200)
+    theta, cumulative = nothing_landed_posterior(pooled, 6, mixed, DEFAULT_POLICY)
+    density = [
+        float(stats.norm.pdf(x, mean[0], sd[0]) @ pooled.weight)
+        * (49.5 / 99 * np.exp(-12 * np.exp(x / 2) / 0.1) + 49.5 / 99 * np.exp(-12 * np.exp(x / 2) / 4.0))
+        for x in theta[::10]
+    ]
+    slow = integrate.cumulative_trapezoid(density, initial=0.0)
+    np.testing.assert_allclose(cumulative[::10], slow / slow[-1], atol=0.01)
+    sure, unsure = (
+        1.0 - float(np.interp(0.0, *nothing_landed_posterior(pooled, 6, phi, DEFAULT_POLICY)))
+        for phi in (np.full(400, 0.1), mixed)
+    )
+    assert sure < 0.001
+    assert unsure > 0.1
+
+
+def test_who_sells_one_large_deal_a_year_is_not_accused_for_a_year_without_it() -> None:
+    rng = np.random.default_rng(4)
+    many = {f"m{i}": [(100.0, 100.0 * rng.gamma(10.0, 0.1)) for _ in range(8)] for i in range(10)}
+    rare = {f"r{i}": [(100.0, 400.0 * (rng.random() < 0.25)) for _ in range(8)] for i in range(10)}
+    frame = forecaster_bias(pairs_of({**many, **rare, "x": [(100.0, 0.0)] * 8}), DEFAULT_POLICY)
+    x = one(frame, "x")
+    assert (x["status"], x["direction"]) == ("nothing_landed", "not_enough_evidence")
+
+
+@pytest.mark.parametrize("wobble", [0.0, 0.01, 0.05])
+def test_nothing_landed_beside_steady_peers_keeps_off_the_end_of_the_grid(wobble: float) -> None:
+    peers = {f"r{i}": steady(0.6 + 0.2 * i, wobble=wobble) for i in range(6)}
+    x = one(forecaster_bias(pairs_of(peers | {"x": [(100.0, 0.0)] * 8}), DEFAULT_POLICY), "x")
+    assert x["direction"] == "runs_high"
+    assert np.log(x["upper"] / x["lower"]) > 0.2
+    assert x["lower"] > np.exp(-39.0)
 
 
 def test_negative_sums_are_no_ratio() -> None:
