@@ -107,7 +107,9 @@ def _splits(health: pl.DataFrame) -> pl.DataFrame:
 
 
 def _rates(ref: EditionRef) -> tuple[Rate, ...]:
-    table = shelf.table(ref, "rate_stability").filter(pl.col("scope") == COMPANY_SCOPE)
+    table = shelf.table(ref, "rate_stability").filter(
+        pl.col("scope") == COMPANY_SCOPE, pl.col("status") != "one_outcome"
+    )
     labels = shelf.table(ref, "periods").select("period_start_on", "label")
     rows = table.join(labels, on="period_start_on", how="left", maintain_order="left").sort("period_start_on")
     found = [

@@ -17,6 +17,7 @@ from pipelines.settings import Workspace
 from pipelines.warehouse.editions import EditionRef
 
 NAIVE = ("naive_last_year", "naive_last_period")
+JUDGED = ("rep_rollup", "manager", "executive")
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class ValueAnswer:
     @property
     def has_judgement(self) -> bool:
         """Whether anybody's call can be held against what came before it."""
-        return not self.steps.filter(~pl.col("step").is_in([*NAIVE, "stage_weighted"])).is_empty()
+        return not self.steps.filter(pl.col("step").is_in(JUDGED)).is_empty()
 
 
 def value_added(filters: Filters) -> ValueAnswer:

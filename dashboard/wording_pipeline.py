@@ -67,7 +67,7 @@ def item_label(measure: str, item: str) -> str:
     if measure == "win_rate_by_pushes":
         return {"0": "never pushed", "1": "pushed once", "2": "pushed twice"}.get(item, f"pushed {item}")
     if measure == "win_rate_by_handoff":
-        return "lead handed over after " + item.partition(": ")[2]
+        return "lead aged " + item.partition(": ")[2]
     if measure == "win_rate_by_owner":
         return {"kept": "one owner throughout", "inherited": "changed owner while open"}.get(item, item)
     if measure == "win_rate_by_tenure":
@@ -138,6 +138,11 @@ def _known(row: Row | None) -> bool:
     return row is not None and row["estimate"] is not None
 
 
+def share(rate: float) -> str:
+    """A share in whole percent; a few are never written as none."""
+    return f"under {theme.percent(0.01)}" if 0 < rate < 0.005 else theme.percent(rate)
+
+
 def _range(row: Row) -> str:
     if row["lower"] is None:
         return ""
@@ -162,9 +167,9 @@ def _won(measures: Mapping[str, Row], noun: str) -> str | None:
     counted, money = measures.get("win_rate_count"), measures.get("win_rate_amount")
     if counted is None or not _known(counted):
         return None
-    text = f"Of deals closed lately, {bold(theme.percent(counted['estimate']))} were won{_range(counted)}"
+    text = f"Of deals closed lately, {bold(share(counted['estimate']))} were won{_range(counted)}"
     if money is not None and _known(money):
-        text += f"; of the money, {bold(theme.percent(money['estimate']))}{_range(money)}"
+        text += f"; of the money, {bold(share(money['estimate']))}{_range(money)}"
     past = before(counted, theme.percent)
     return f"{text}. Single {noun}s: {past}." if past else f"{text}."
 
@@ -181,8 +186,8 @@ def _cycle(row: Row | None) -> str | None:
 def _slipped(row: Row | None, noun: str) -> str | None:
     if row is None or not _known(row):
         return None
-    share = bold(theme.percent(row["estimate"]))
-    return f"{share} of deals due by this week were not closed by the {noun}'s end{_range(row)}."
+    slipped = bold(share(row["estimate"]))
+    return f"Of deals open at this week and due, {slipped} were not closed by the {noun}'s end{_range(row)}."
 
 
 def _hygiene(measures: Mapping[str, Row]) -> str | None:
@@ -193,7 +198,7 @@ def _hygiene(measures: Mapping[str, Row]) -> str | None:
         "pushed_rate": "were pushed at least once",
     }
     said = [
-        f"{bold(theme.percent(measures[name]['estimate']))} {text}"
+        f"{bold(share(measures[name]['estimate']))} {text}"
         for name, text in parts.items()
         if name in measures and _known(measures[name])
     ]
@@ -204,7 +209,7 @@ def _ageing(row: Row | None) -> str | None:
     if row is None or not _known(row):
         return None
     return (
-        f"{bold(theme.percent(row['estimate']))} of open deals are older than four in five won deals were when they "
+        f"{bold(share(row['estimate']))} of open deals are older than four in five won deals were when they "
         "left the same stage; one in five would be usual among deals that win."
     )
 
@@ -214,7 +219,7 @@ def _concentration(measures: Mapping[str, Row]) -> str | None:
     if top is None or even is None or not _known(top) or not even["estimate"]:
         return None
     return (
-        f"The five largest deals hold {bold(theme.percent(top['estimate']))} of what is due: as concentrated as "
+        f"The five largest deals hold {bold(share(top['estimate']))} of what is due: as concentrated as "
         f"{theme.plural(max(1, round(1 / even['estimate'])), 'deal')} of equal size."
     )
 
@@ -226,8 +231,8 @@ def _no_decision(measures: Mapping[str, Row]) -> str | None:
     if silent["estimate"] >= 1:
         return "No deal that was not won says why: whether buyers decide against us or not at all cannot be told."
     return (
-        f"{bold(theme.percent(none['estimate']))} of closed deals ended without a decision; of those not won, "
-        f"{bold(theme.percent(silent['estimate']))} give no reason."
+        f"{bold(share(none['estimate']))} of closed deals ended without a decision; of those not won, "
+        f"{bold(share(silent['estimate']))} give no reason."
     )
 
 

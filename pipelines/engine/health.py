@@ -119,13 +119,13 @@ def pipeline_health(book: Book, policy: Policy) -> pl.DataFrame:
     A measure of open deals speaks of the open period, beside the same week of past ones. A measure of outcomes takes
     the last four closed periods together, beside each of them. What no deal can answer has a row that says why.
     """
-    lately = book.past[:PAST]
+    lately, unanswered = book.past[:PAST], _unanswered(book)
     ended = _scoped(book.lives.filter(pl.col("outcome") != "open"), book.members, "closed_period_on")
     open_deals = _scoped(_aged(book.looks, ageing_limits(book.exits)), book.members, "period_start_on")
     parts = [
-        _outcome_shares(ended, lately, policy.level),
+        _outcome_shares(ended, lately, policy.level).filter(~pl.col("measure").is_in(list(unanswered))),
         _cohort_share(_scoped(book.lives, book.members, "created_period_on"), book.past, policy.level),
-        _open_shares(open_deals, book.now, lately, policy.level),
+        _open_shares(open_deals, book.now, lately, policy.level).filter(~pl.col("measure").is_in(list(unanswered))),
         _medians(ended, lately, policy.level),
         _coverage(open_deals, book),
         _concentration(open_deals.filter("is_due"), book.now, lately),
@@ -139,7 +139,7 @@ def pipeline_health(book: Book, policy: Policy) -> pl.DataFrame:
         pl.col("unit").fill_null(pl.col("measure").replace_strict(_UNITS, default="rate")),
         # A scope without a deal to count has counted none: that is a count of zero, not a number made up.
         pl.col("deal_count").fill_null(pl.lit(0, pl.Int64)),
-        pl.col("status").fill_null(pl.col("measure").replace_strict(_unanswered(book), default="no_deals")),
+        pl.col("status").fill_null(pl.col("measure").replace_strict(unanswered, default="no_deals")),
     )
     return PipelineHealth.validate(table.select(PipelineHealth.column_names()).sort(_KEYS), cast=True)
 
@@ -155,7 +155,22 @@ def _unanswered(book: Book) -> dict[str, str]:
     silent = {measure for measure, (frame, column) in asked.items() if frame[column].null_count() == frame.height}
     if book.exits.is_empty():
         silent.add("ageing_rate")
+    if not tells_no_decision(book.lives):
+        silent.add("no_decision_rate")
+    if not tells_pushes(book.lives):
+        silent |= {"pushed_rate", "slipped_rate"}
     return dict.fromkeys(sorted(silent), "not_recorded")
+
+
+def tells_pushes(lives: pl.DataFrame) -> bool:
+    """Whether changes of close dates are known: where no deal was ever pushed, an export without history has carried
+    every last close date back, and deals seem to close when they were meant to."""
+    return int(lives["push_count"].sum()) > 0
+
+
+def tells_no_decision(lives: pl.DataFrame) -> bool:
+    """Whether any stage or reason says that a buyer decided nothing; where none ever does, none is written down."""
+    return not lives.filter(pl.col("outcome") == "no_decision").is_empty()
 
 
 def _scoped(frame: pl.DataFrame, members: pl.DataFrame, period: str) -> pl.DataFrame:
@@ -288,7 +303,7 @@ def _split_items(ended: pl.DataFrame) -> Mapping[str, pl.Expr]:
             pl.when(days <= early)
             .then(pl.lit(f"1: up to {early:.0f} days"))
             .when(days <= late)
-            .then(pl.lit(f"2: to {late:.0f} days"))
+            .then(pl.lit(f"2: {early + 1:.0f} to {late:.0f} days"))
             .when(days > late)
             .then(pl.lit(f"3: over {late:.0f} days"))
         )

@@ -7,7 +7,7 @@ from datetime import date, datetime
 
 import polars as pl
 
-from pipelines.engine.health import Book
+from pipelines.engine.health import Book, tells_pushes
 from pipelines.policy import COMPANY_SCOPE
 
 
@@ -30,7 +30,9 @@ def book(
     past = tuple(periods.filter(pl.col("status") == "closed")["period_start_on"].to_list())
     leads = tables["scopes"].filter(pl.col("scope_kind") != "rep")["scope"]
     reps = tables["scopes"].filter(pl.col("scope_kind") == "rep")["scope"]
-    same_week = states.filter(pl.col("week_of_period") == week, pl.col("period_start_on").is_in(past))
+    # Without a history, past looks would know how it ended: close dates are carried back from the last export.
+    known = past if tells_pushes(lives) else ()
+    same_week = states.filter(pl.col("week_of_period").eq_missing(week), pl.col("period_start_on").is_in(known))
     ends = tables["periods"].select("period_start_on", "period_end_on")
     open_looks = [_past_looks(same_week.filter(~pl.col("won_by_week")))]
     closed = [_won_so_far(same_week.filter("won_by_week"))]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from pipelines.engine.calibration import probability_calibration
-from pipelines.engine.health import pipeline_health
+from pipelines.engine.health import pipeline_health, tells_pushes
 from pipelines.engine.leaks import leaks
 from pipelines.engine.overrides import override_ledger, override_summary
 from pipelines.engine.rationality import rationality
@@ -60,9 +60,11 @@ def process_tables(
     shown = (pl.col("scope") == COMPANY_SCOPE) | (pl.col("week_of_period") == policy.lock_week)
     ledger = override_ledger(calls.filter(shown))
     seed = int(prepared.input_digest[:8], 16)
+    # Without a history of close dates, what seems due at a past week is what turned out to close then.
+    pipeline = states if tells_pushes(lives) else states.clear()
     stability = [
         rate_stability(outcome_rates(lives, exits, closed), policy, periods_per_year=per_year),
-        coverage_stability(coverage_needed(states, lock_week=policy.lock_week), policy, periods_per_year=per_year),
+        coverage_stability(coverage_needed(pipeline, lock_week=policy.lock_week), policy, periods_per_year=per_year),
         duration_stability(cycle_times(lives, closed), policy, periods_per_year=per_year),
     ]
     deals = book(tables, states=states, lives=lives, exits=exits, now=now, week=week, as_of_at=prepared.as_of_at)

@@ -7,7 +7,7 @@ from datetime import date
 import polars as pl
 
 from pipelines.contracts import MONEY
-from pipelines.engine.health import DIGITS
+from pipelines.engine.health import DIGITS, tells_no_decision
 from pipelines.policy import COMPANY_SCOPE
 
 SHORTEST_DAYS = 1
@@ -31,6 +31,8 @@ def outcome_rates(lives: pl.DataFrame, exits: pl.DataFrame, closed: list[date]) 
         _counted(by_motion, "no_decision_share", MOTION, none, closed),
         _counted(kept, "stage_conversion", pl.col("stage"), pl.col("went") == "forward", closed),
     ]
+    if not tells_no_decision(lives):
+        parts = [part.filter(pl.col("measure") != "no_decision_share") for part in parts]
     return pl.concat(parts)
 
 

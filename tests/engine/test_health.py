@@ -336,3 +336,15 @@ def test_one_deal_and_all_equal_amounts() -> None:
     assert shares.effective_count([]) == 0
     with pytest.raises(ValueError, match="median"):
         shares.median_interval([], 0.8)
+
+
+def test_what_a_company_never_writes_down_is_not_a_share_of_none() -> None:
+    lives = [life(n, "won" if n % 2 else "lost") for n in range(20)]
+    looks = [look(n, is_pushed=False, slipped=None) for n in range(20)] + [look(90, PAST[0], slipped=False)]
+    silent = {name: measured(book(lives, looks), name) for name in ("no_decision_rate", "pushed_rate", "slipped_rate")}
+    assert {row["status"] for row in silent.values()} == {"not_recorded"}
+    assert {row["estimate"] for row in silent.values()} == {None}
+    told = [*lives, life(50, "no_decision", push_count=2)]
+    assert measured(book(told, looks), "no_decision_rate")["estimate"] == pytest.approx(1 / 21)
+    assert measured(book(told, looks), "pushed_rate")["estimate"] == 0
+    assert measured(book(told, looks), "slipped_rate")["estimate"] == 0
