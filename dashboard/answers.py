@@ -15,6 +15,7 @@ import polars as pl
 import streamlit as st
 
 from dashboard import shelf, wording
+from dashboard.answers_landing import outlook, past_ranges
 from dashboard.filters import Filters
 from pipelines.engine.expectation import (
     Expectation,
@@ -31,6 +32,7 @@ from pipelines.engine.expectation import (
 )
 from pipelines.engine.freshness import Freshness, freshness
 from pipelines.engine.funnel import distances, funnel_limits
+from pipelines.engine.outlook import Outlook
 from pipelines.engine.verdict import Check, Evidence, Verdict, checks, differ, verdict
 from pipelines.policy import COMPANY_SCOPE, DEFAULT_POLICY, Policy
 from pipelines.settings import Workspace
@@ -98,6 +100,8 @@ class TrustAnswer:
 
     ``lowest_amount`` and ``highest_amount``: the call × the landing rates that past periods kept between; null where
     the record is too short to be held against a call.
+    ``outlook``: where the open period lands, or null where no range is issued; ``ranges``: those of past periods at the
+    same week, oldest first (``answers_landing.past_ranges``).
     ``has_calls``: whether the edition holds any call at all; ``deals``: what is known without one.
     """
 
@@ -115,10 +119,13 @@ class TrustAnswer:
     quota_amount: Decimal | None
     has_calls: bool
     deals: OpenDeals
+    outlook: Outlook | None
+    ranges: pl.DataFrame
 
     @property
     def grounds(self) -> wording.Grounds:
-        return wording.Grounds(self.summary, self.expected, self.fresh, self.caller_count, self.missing_count)
+        held = None if self.outlook is None else self.outlook.held
+        return wording.Grounds(self.summary, self.expected, self.fresh, self.caller_count, self.missing_count, held)
 
 
 @dataclass(frozen=True)
@@ -208,12 +215,15 @@ def _trust(ref: EditionRef, filters: Filters, judged_on: date) -> TrustAnswer:
     policy = DEFAULT_POLICY
     table_status = shelf.table(ref, "table_status")
     scopes = shelf.table(ref, "scopes")
-    calls = _pairs(ref, filters, {"period_start_on": ref.open_period_start_on}).drop_nulls("forecast_amount")
+    running = running_period(ref)
+    calls = _pairs(ref, filters, {"period_start_on": running["period_start_on"]}) if running else None
+    calls = None if calls is None else calls.drop_nulls("forecast_amount")
     week = _week(ref, calls)
     context = context_of(ref, filters, week)
     pairs = _pairs(ref, filters, {"week_of_period": week})
-    open_pairs = pairs.filter(pl.col("period_start_on") == ref.open_period_start_on)
-    past = pairs.filter(pl.col("period_start_on") != ref.open_period_start_on)
+    period = running["period_start_on"] if running else None
+    open_pairs = pairs.filter(pl.lit(period is not None) & pl.col("period_start_on").eq_missing(pl.lit(period)))
+    past = pairs.filter(pl.col("period_start_on").ne_missing(pl.lit(period)))
     rows = _labelled(ref, record(past, fair_zone=policy.fair_zone))
     summary = summarise(rows, level=policy.level)
     team = _team(ref, filters, week)
@@ -227,9 +237,10 @@ def _trust(ref: EditionRef, filters: Filters, judged_on: date) -> TrustAnswer:
         has_history=team.get("status") == "ok",
     )
     departed = scopes.filter(pl.col("left_on").is_not_null())["scope"].to_list()
-    period = ref.open_period_start_on
     caller_count, missing_count = (0, 0) if period is None else callers(pairs, period=period, departed=departed)
     fresh = freshness(table_status, judged_on=judged_on, stale_days=policy.stale_days)
+    quota = _quota(ref, filters)
+    ahead = outlook(ref, filters, call_amount=call_amount, quota_amount=quota, level=policy.level)
     evidence = Evidence(
         has_call=call_amount is not None,
         period_count=summary.period_count,
@@ -243,6 +254,7 @@ def _trust(ref: EditionRef, filters: Filters, judged_on: date) -> TrustAnswer:
         missing_count=missing_count,
         is_stale=fresh.is_stale,
         nothing_landed=team.get("status") == "nothing_landed",
+        range_verdict=None if ahead is None or ahead.held is None else ahead.held.verdict,
     )
     return TrustAnswer(
         context=context,
@@ -256,9 +268,11 @@ def _trust(ref: EditionRef, filters: Filters, judged_on: date) -> TrustAnswer:
         missing_count=missing_count,
         lowest_amount=share_of(call_amount, summary.lowest_rate) if expected.status == "ok" else None,
         highest_amount=share_of(call_amount, summary.highest_rate) if expected.status == "ok" else None,
-        quota_amount=_quota(ref, filters),
+        quota_amount=quota,
         has_calls=not shelf.table(ref, "team_bias").is_empty() or call_amount is not None,
         deals=_open_deals(ref, has_deals=_landed(table_status, "opportunities")),
+        outlook=ahead,
+        ranges=pl.DataFrame() if ahead is None else past_ranges(ref, filters.scope, ahead),
     )
 
 
@@ -386,9 +400,18 @@ def _pairs(ref: EditionRef, filters: Filters, where: dict[str, object]) -> pl.Da
     return in_scope(pairs, shelf.table(ref, "scope_members"), filters.scope)
 
 
-def _week(ref: EditionRef, calls: pl.DataFrame) -> int:
+def running_period(ref: EditionRef) -> dict[str, Any] | None:
+    """The period that contains the as-of, if its outcome is not known yet: a spreadsheet's last quarter is closed on its
+    last day, and what has landed is not to be expected."""
+    periods = shelf.table(ref, "periods").filter(
+        (pl.col("period_start_on") == ref.open_period_start_on) & (pl.col("status") != "closed")
+    )
+    return periods.row(0, named=True) if periods.height else None
+
+
+def _week(ref: EditionRef, calls: pl.DataFrame | None) -> int:
     """The latest week of the open period with a call in force, else the lock week: the record is read at the same."""
-    weeks = calls["week_of_period"].to_list()
+    weeks = [] if calls is None else calls["week_of_period"].to_list()
     known = [week for week in weeks if ref.open_period_week is None or week <= ref.open_period_week]
     return max(known, default=ref.lock_week)
 
@@ -429,8 +452,7 @@ def _landed(table_status: pl.DataFrame, name: str) -> bool:
 
 
 def context_of(ref: EditionRef, filters: Filters, week: int) -> Context:
-    periods = shelf.table(ref, "periods").filter(pl.col("period_start_on") == ref.open_period_start_on)
-    period = periods.row(0, named=True) if periods.height else {}
+    period = running_period(ref) or {}
     names = shelf.table(ref, "scopes").filter(pl.col("scope") == filters.scope)["scope_name"].to_list()
     ends_on = period.get("period_end_on")
     return Context(
@@ -445,7 +467,7 @@ def context_of(ref: EditionRef, filters: Filters, week: int) -> Context:
         scope_name="whole company" if filters.scope == COMPANY_SCOPE or not names else names[0],
         week=week,
         lock_week=ref.lock_week,
-        period_start_on=ref.open_period_start_on,
+        period_start_on=period.get("period_start_on"),
         period_label=period.get("label"),
         days_left=None if ends_on is None else max((ends_on - ref.as_of_at.date()).days, 0),
         fair_bounds=fair_bounds(DEFAULT_POLICY.fair_zone),

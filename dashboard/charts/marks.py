@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -49,6 +50,28 @@ def money_ticks(top: Decimal, currency: str) -> tuple[list[float], list[str]]:
     step = next(nice * scale for nice in (1, 2, 2.5, 5, 10) if nice * scale >= rough)
     values = [step * number for number in range(math.floor(highest / step + 1e-9) + 1)]
     return values, [_short(theme.money(value, currency)) for value in values]
+
+
+def round_ticks(lowest: float, highest: float, currency: str) -> tuple[list[float], list[str]]:
+    """Four or so round amounts between two ends, and how they are written: an axis that need not begin at 0."""
+    if highest <= lowest:
+        return [lowest], [_short(theme.money(lowest, currency))]
+    rough = (highest - lowest) / 4
+    scale = 10 ** math.floor(math.log10(rough))
+    step = next(nice * scale for nice in (1, 2, 2.5, 5, 10) if nice * scale >= rough)
+    first, last = math.ceil(lowest / step - 1e-9), math.floor(highest / step + 1e-9)
+    values = [step * number for number in range(first, last + 1)]
+    return values, [_short(theme.money(value, currency)) for value in values]
+
+
+def two_lines(labels: Sequence[str]) -> list[str]:
+    """``Q3`` over ``2026``; the year only where it begins, and never beside another, so that labels fit a phone."""
+    parts = [label.partition(" ") for label in labels]
+    years = [rest for _, _, rest in parts]
+    begins = [place == 0 or years[place - 1] != year for place, year in enumerate(years)]
+    if len(begins) > 1 and begins[1]:
+        begins[0] = False
+    return [f"{first}<br>{rest}" if begun else first for (first, _, rest), begun in zip(parts, begins, strict=True)]
 
 
 def _short(text: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from math import log1p
@@ -12,7 +11,7 @@ import polars as pl
 from plotly.subplots import make_subplots
 
 from dashboard import theme
-from dashboard.charts.marks import money_ticks
+from dashboard.charts.marks import money_ticks, two_lines
 
 BAR_WIDTH = 0.74
 LANDED_WIDTH = 0.42
@@ -20,13 +19,15 @@ LANDED_WIDTH = 0.42
 
 @dataclass(frozen=True)
 class OpenPeriod:
-    """The call that has not landed yet. ``lowest`` and ``highest``: what past landing rates make of it."""
+    """The call that has not landed yet. ``lowest`` and ``highest``: what past landing rates make of it, or what the
+    words ``span_of`` say."""
 
     label: str
     call: Decimal
     expected: Decimal | None
     lowest: Decimal | None
     highest: Decimal | None
+    span_of: str = "past rates make it"
 
 
 def track_record(
@@ -68,7 +69,7 @@ def track_record(
     fig.update_yaxes(tickvals=values, ticktext=texts, range=[0, float(top) * 1.16 or 1.0], row=1, col=1)
     fig.update_yaxes(showgrid=False, tickvals=[0], ticktext=["0 %"], zeroline=True, row=2, col=1)
     fig.update_xaxes(range=[-0.6, len(labels) - 0.4], tickangle=0, zeroline=False)
-    fig.update_xaxes(tickvals=list(range(len(labels))), ticktext=_two_lines(labels), row=2, col=1)
+    fig.update_xaxes(tickvals=list(range(len(labels))), ticktext=two_lines(labels), row=2, col=1)
     fig.update_yaxes(showline=False)
     fig.update_layout(barmode="overlay", bargap=0, margin={"t": 8, "r": 4, "l": 4, "b": 4})
     return fig
@@ -79,16 +80,6 @@ def _amounts(open_period: OpenPeriod | None) -> list[Decimal]:
         return []
     parts = (open_period.call, open_period.expected, open_period.highest)
     return [amount for amount in parts if amount is not None]
-
-
-def _two_lines(labels: Sequence[str]) -> list[str]:
-    """``Q3`` over ``2026``; the year only where it begins, and never beside another, so that labels fit a phone."""
-    parts = [label.partition(" ") for label in labels]
-    years = [rest for _, _, rest in parts]
-    begins = [place == 0 or years[place - 1] != year for place, year in enumerate(years)]
-    if len(begins) > 1 and begins[1]:
-        begins[0] = False
-    return [f"{first}<br>{rest}" if begun else first for (first, _, rest), begun in zip(parts, begins, strict=True)]
 
 
 def _add_open(fig: go.Figure, shown: OpenPeriod, *, at: int, currency: str, colours: theme.Palette) -> None:
@@ -129,7 +120,7 @@ def _add_open(fig: go.Figure, shown: OpenPeriod, *, at: int, currency: str, colo
             "line": {"color": colours.background, "width": 2},
         },
         name="expected",
-        hovertemplate=f"expect about {said}; past rates make it {span}<extra></extra>",
+        hovertemplate=f"expect about {said}; {shown.span_of} {span}<extra></extra>",
         row=1,
         col=1,
     )

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard import answers, tables, theme, wording
+from dashboard import answers, tables, theme, wording, wording_landing
 from dashboard.answers import TrustAnswer
+from dashboard.charts.coverage import coverage_strip
+from dashboard.charts.dots import Across, dotplot
 from dashboard.charts.track_record import OpenPeriod, track_record
 from dashboard.filters import Filters, is_dark
 from dashboard.tables import Column
 from dashboard.views import parts
-from pipelines.engine import expectation, freshness, verdict
+from pipelines.engine import coverage, expectation, freshness, landing, outlook, verdict
+from pipelines.engine.outlook import Outlook
 
 COLOURS = {"trust": "blue", "trust_with_care": "orange", "do_not_rely": "red", "not_enough_history": "gray"}
 CHECKED = {True: ":blue[:material/check_circle:]", False: ":orange[:material/error:]", None: ":gray[:material/help:]"}
@@ -24,12 +27,29 @@ def page(filters: Filters) -> None:
         _without_calls(answer)
         return
     _cards(answer)
-    chart, why = st.columns([2, 1], gap="large")
-    with chart:
+    if answer.outlook is None:
+        chart, why = st.columns([2, 1], gap="large")
+        with chart:
+            _record(answer)
+        with why:
+            _why(answer)
+    else:
+        _with_outlook(answer, answer.outlook)
+    _table(answer)
+
+
+def _with_outlook(answer: TrustAnswer, found: Outlook) -> None:
+    """Where it lands beside the record of calls; below, whether ranges held beside the reasons."""
+    ahead, behind = st.columns(2, gap="large")
+    with ahead:
+        _dots(answer, found)
+    with behind:
         _record(answer)
+    ranges, why = st.columns(2, gap="large")
+    with ranges:
+        _held(answer, found)
     with why:
         _why(answer)
-    _table(answer)
 
 
 def _verdict(answer: TrustAnswer) -> None:
@@ -47,7 +67,9 @@ def _verdict(answer: TrustAnswer) -> None:
     word, icon = wording.VERDICTS[answer.verdict.state]
     reason = wording.markdown(wording.verdict_reason(answer.verdict, frame, answer.grounds))
     st.title(f":{COLOURS[answer.verdict.state]}[{icon} {word}]: {reason}", anchor=False)
-    if answer.has_calls:
+    if answer.outlook is not None:
+        parts.said(wording_landing.outlook_sentence(answer.outlook, frame))
+    elif answer.has_calls:
         sentence = wording.expected_sentence(
             answer.expected,
             frame,
@@ -66,6 +88,10 @@ def _cards(answer: TrustAnswer) -> None:
         fresh=answer.fresh,
         fair=answer.record["is_fair"].to_list(),
     )
+    found = answer.outlook
+    if found is not None and found.held is not None:
+        inside = answer.ranges["is_inside"].to_list()
+        cards[2] = wording_landing.held_card(found.held, inside, answer.context.frame)
     for column, card in zip(st.columns(4), cards, strict=True):
         column.metric(
             card.label,
@@ -82,12 +108,7 @@ def _cards(answer: TrustAnswer) -> None:
 def _record(answer: TrustAnswer) -> None:
     context, frame = answer.context, answer.context.frame
     shown = answer.record.tail(SHOWN)
-    call = answer.expected.call_amount
-    open_period = None
-    if call is not None and context.period_label is not None:
-        open_period = OpenPeriod(
-            context.period_label, call, answer.expected.expected_amount, answer.lowest_amount, answer.highest_amount
-        )
+    open_period = _open_period(answer)
     parts.finding(
         wording.record_title(answer.summary, frame.noun),
         track_record(
@@ -103,6 +124,73 @@ def _record(answer: TrustAnswer) -> None:
         key="record",
         caption=wording.record_caption(frame, shown=shown.height, total=answer.record.height),
     )
+
+
+def _open_period(answer: TrustAnswer) -> OpenPeriod | None:
+    call, label, found = answer.expected.call_amount, answer.context.period_label, answer.outlook
+    if call is None or label is None:
+        return None
+    if found is not None:
+        span_of = f"{wording.how_often(found.level)} between"
+        return OpenPeriod(label, call, found.estimate, found.lower, found.upper, span_of)
+    expected = answer.expected.expected_amount
+    return OpenPeriod(label, call, expected, answer.lowest_amount, answer.highest_amount)
+
+
+def _dots(answer: TrustAnswer, found: Outlook) -> None:
+    context, frame = answer.context, answer.context.frame
+    across = [
+        Across(line.amount, wording_landing.line_label(line, frame), is_plan=line is found.plan) for line in found.lines
+    ]
+    parts.finding(
+        wording_landing.dots_title(found, frame.noun),
+        dotplot(
+            dots=found.dots,
+            across=across,
+            span=(found.lower, found.estimate, found.upper),
+            currency=context.currency,
+            dark=is_dark(),
+        ),
+        alt=wording_landing.dots_alt(found, frame),
+        key="dots",
+        caption=wording_landing.dots_caption(found),
+    )
+    for sentence in (wording_landing.swing_sentence(found.swing, frame), wording_landing.basis(found, frame)):
+        if sentence:
+            parts.said(sentence)
+    parts.how_computed(outlook.Outlook, outlook.misses, landing.landing)
+
+
+def _held(answer: TrustAnswer, found: Outlook) -> None:
+    frame, rows = answer.context.frame, answer.ranges
+    if found.held is None or rows.is_empty():
+        st.caption(theme.escape(wording_landing.nothing_to_hold(frame.noun)))
+        return
+    parts.finding(
+        wording_landing.held_title(found.held, frame.noun),
+        coverage_strip(rows=rows, currency=answer.context.currency, dark=is_dark()),
+        alt=wording_landing.held_alt(
+            rows.select("label", "lower", "upper", "actual_amount", "is_inside").rows(), found.held, frame
+        ),
+        key="held",
+        caption=wording_landing.held_caption(found),
+    )
+    parts.said(wording_landing.held_detail(found.held, frame.noun))
+    parts.how_computed(coverage.coverage, coverage.coverage_verdict, coverage.backtest_rows)
+    with st.expander(f"Every range at week {found.week}, to the cent"):
+        columns = (
+            Column(frame.noun.capitalize()),
+            *(Column(name, is_number=True) for name in wording_landing.OUTLOOK_COLUMNS[:-1]),
+            Column(wording_landing.OUTLOOK_COLUMNS[-1]),
+        )
+        cells = rows.reverse().select("label", "lower", "estimate", "upper", "actual_amount", "is_inside").rows()
+        st.html(
+            tables.table(
+                columns,
+                wording_landing.held_rows(cells, answer.context.currency),
+                caption=f"Ranges as issued and what landed, per {frame.noun}",
+            )
+        )
 
 
 def _why(answer: TrustAnswer) -> None:

@@ -18,6 +18,8 @@ Floats = npt.NDArray[np.float64]
 
 RANK_GUARD = 1e-9
 EXACT_BELOW = 30
+LEAST_PERIODS = 8
+"""Ranges before any is judged: of fewer, even none that fails is nothing unusual."""
 
 
 def wilson_interval(hits: npt.ArrayLike, count: npt.ArrayLike, level: float = 0.95) -> tuple[Floats, Floats]:
@@ -53,7 +55,7 @@ def _exact_p_value(hits: int, count: int, nominal: float) -> float:
     return float(stats.binomtest(hits, count, nominal).pvalue)
 
 
-def coverage_verdict(hits: int, count: int, nominal: float, *, least: int = 8, size: float = 0.1) -> str:
+def coverage_verdict(hits: int, count: int, nominal: float, *, least: int = LEAST_PERIODS, size: float = 0.1) -> str:
     """``too_few`` (under ``least`` periods), ``too_narrow``, ``too_wide`` or ``consistent`` with the promise."""
     if count < least:
         return "too_few"
@@ -318,7 +320,7 @@ def naive_crps(actuals: pl.DataFrame, *, season: int = 4) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def coverage(backtest: pl.DataFrame, *, least: int = 8) -> pl.DataFrame:
+def coverage(backtest: pl.DataFrame, *, least: int = LEAST_PERIODS) -> pl.DataFrame:
     """Realised coverage of the ranges issued: scope × method × level × week_of_period, weeks never pooled.
 
     ``backtest``: rows of ``backtest_rows``, at most one per period in each group (else ValueError). Returns

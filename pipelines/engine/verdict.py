@@ -36,6 +36,8 @@ class Evidence:
     is_stale: bool
     nothing_landed: bool = False
     """Money was called in closed periods and none of it landed: a rate of 0, which has no interval."""
+    range_verdict: str | None = None
+    """What past ranges at this week say of the one issued now (``engine.coverage``); null where none is issued."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Verdict:
 
     Codes: ``no_calls``, ``few_periods``, ``nothing_called``, ``nothing_landed``, ``far_high``, ``far_low``,
     ``worse_than_naive``, ``stale``, ``runs_high``, ``runs_low``, ``lean_uncertain``, ``scattered``,
-    ``no_better_than_naive``, ``skill_unknown``, ``missing_calls``, ``no_call_now``, ``on_record``.
+    ``range_failed``, ``no_better_than_naive``, ``skill_unknown``, ``missing_calls``, ``no_call_now``, ``on_record``.
     """
 
     state: str
@@ -61,12 +63,13 @@ def verdict(evidence: Evidence, policy: Policy) -> Verdict:
        over at least ``min_periods_label`` periods, the naive forecast was closer and the whole interval of the
        difference says so (``worse_than_naive``).
     3. *Trust*: the interval of the average lies inside ±``fair_zone``, more than half of the periods landed inside it,
-       the calls beat the naive forecast over at least ``min_periods_accuracy`` periods, and at most one in ten of those
-       who usually call are missing.
+       the calls beat the naive forecast over at least ``min_periods_accuracy`` periods, at most one in ten of those
+       who usually call are missing, and the ranges issued at this week of past periods have not shown themselves too
+       narrow: so few of them held as happens to an honest range one time in ten at most (eight periods or more).
     4. *Trust with care*: anything else, with each unmet condition as a reason: the average leans (``runs_high``,
        ``runs_low``: the whole interval on one side of 1) or may lean (``lean_uncertain``), single periods scatter
-       (``scattered``), the naive forecast did as well (``no_better_than_naive``) or cannot be compared
-       (``skill_unknown``), calls are missing (``missing_calls``).
+       (``scattered``), ranges have not held (``range_failed``), the naive forecast did as well
+       (``no_better_than_naive``) or cannot be compared (``skill_unknown``), calls are missing (``missing_calls``).
 
     Stale data (older than ``stale_days``) lower *Trust* to *Trust with care* and that to *Do not rely on it*. Without a
     call for the period that is open the verdict is on the record alone (``no_call_now``).
@@ -93,7 +96,8 @@ def verdict(evidence: Evidence, policy: Policy) -> Verdict:
 
 @dataclass(frozen=True)
 class Check:
-    """One condition of *Trust*: ``name`` is ``lean``, ``close``, ``skill``, ``complete`` or ``fresh``.
+    """One condition of *Trust*: ``name`` is ``lean``, ``close``, ``range`` (only where ranges were issued), ``skill``,
+    ``complete`` or ``fresh``.
 
     ``holds`` is null where it cannot be judged.
     """
@@ -113,10 +117,18 @@ def checks(evidence: Evidence, policy: Policy) -> tuple[Check, ...]:
     return (
         Check("lean", None if evidence.lower is None else holds("runs_high", "runs_low", "lean_uncertain")),
         Check("close", holds("scattered")),
+        *_range_check(evidence),
         Check("skill", None if unknown_skill else holds("no_better_than_naive")),
         Check("complete", not _too_few_callers(evidence) if evidence.has_call else None),
         Check("fresh", not evidence.is_stale),
     )
+
+
+def _range_check(evidence: Evidence) -> tuple[Check, ...]:
+    told = evidence.range_verdict
+    if told is None:
+        return ()
+    return (Check("range", None if told == "too_few" else told != "too_narrow"),)
 
 
 def _against_reliance(evidence: Evidence, policy: Policy) -> list[str]:
@@ -143,6 +155,8 @@ def _for_care(evidence: Evidence, policy: Policy) -> list[str]:
         found.append("runs_high" if upper < 1 else "runs_low" if lower > 1 else "lean_uncertain")
     if evidence.fair_count * 2 <= evidence.period_count:
         found.append("scattered")
+    if evidence.range_verdict == "too_narrow":
+        found.append("range_failed")
     if evidence.skill_rate is None or evidence.compared_count < policy.min_periods_accuracy:
         found.append("skill_unknown")
     elif evidence.skill_rate <= 0:
