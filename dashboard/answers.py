@@ -238,7 +238,13 @@ def _trust(ref: EditionRef, filters: Filters, judged_on: date) -> TrustAnswer:
     )
     departed = scopes.filter(pl.col("left_on").is_not_null())["scope"].to_list()
     caller_count, missing_count = (0, 0) if period is None else callers(pairs, period=period, departed=departed)
-    fresh = freshness(table_status, judged_on=judged_on, stale_days=policy.stale_days)
+    recorded = pairs.filter((pl.col("source") == "records") & (pl.col("status") == "closed"))
+    fresh = freshness(
+        table_status,
+        judged_on=judged_on,
+        stale_days=policy.stale_days,
+        last_record_on=_latest(recorded["period_end_on"]),
+    )
     quota = _quota(ref, filters)
     ahead = outlook(ref, filters, call_amount=call_amount, quota_amount=quota, level=policy.level)
     evidence = Evidence(
@@ -400,9 +406,13 @@ def _pairs(ref: EditionRef, filters: Filters, where: dict[str, object]) -> pl.Da
     return in_scope(pairs, shelf.table(ref, "scope_members"), filters.scope)
 
 
+def _latest(days: pl.Series) -> date | None:
+    return max(days.to_list(), default=None)
+
+
 def running_period(ref: EditionRef) -> dict[str, Any] | None:
-    """The period that contains the as-of, if its outcome is not known yet: a spreadsheet's last quarter is closed on its
-    last day, and what has landed is not to be expected."""
+    """The period that contains the as-of, if its outcome is not known yet: a spreadsheet's last quarter is closed on
+    its last day, and what has landed is not to be expected."""
     periods = shelf.table(ref, "periods").filter(
         (pl.col("period_start_on") == ref.open_period_start_on) & (pl.col("status") != "closed")
     )

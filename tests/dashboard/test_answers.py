@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
+from datetime import date
 from decimal import Decimal
 
 import pytest
@@ -102,6 +103,20 @@ def test_a_manager_of_everybody_has_the_company_record(choose: Choose) -> None:
     assert team.context.scope_name == "Mo Lead"
     assert team.record.equals(company.record)
     assert team.quota_amount == company.quota_amount == Decimal(18_000_000)
+
+
+def test_a_quarter_whose_landings_are_known_is_on_the_record_and_not_expected(choose: Choose) -> None:
+    filters = choose("records")
+    ref = editions.find(Workspace.at(), filters.edition_id)
+    last = answers.trust(filters).record["period_start_on"][-1]
+    # As of the last day of that quarter, as the edition of a spreadsheet is.
+    on_its_last_day = replace(ref, open_period_start_on=last)
+    answer = answers._trust(on_its_last_day, filters, date(2026, 11, 18))
+    assert answer.record["period_start_on"][-1] == last
+    assert answer.record.height == answer.summary.period_count == 8
+    assert (answer.expected.call_amount, answer.context.period_label) == (None, None)
+    assert answer.fresh.newest_at is not None
+    assert answer.fresh.newest_at.date() >= answer.record["period_end_on"][-1]
 
 
 def test_answers_are_frozen(choose: Choose) -> None:

@@ -48,3 +48,11 @@ def test_the_newest_of_deals_and_calls_counts() -> None:
 def test_without_a_fact_there_is_no_age_and_nothing_is_fresh() -> None:
     found = freshness(status(("opportunities", None)), judged_on=JUDGED_ON, stale_days=14)
     assert (found.newest_at, found.age_days, found.is_stale) == (None, None, True)
+
+
+def test_a_spreadsheet_is_as_new_as_the_last_quarter_it_has_landings_of() -> None:
+    rows = status(("forecast_records", "2026-07-01T00:00"))
+    found = freshness(rows, judged_on=JUDGED_ON, stale_days=14, last_record_on=date(2026, 9, 30))
+    assert found.age_days == 49
+    newer = status(("opportunities", "2026-11-18T00:00"))
+    assert freshness(newer, judged_on=JUDGED_ON, stale_days=14, last_record_on=date(2026, 9, 30)).age_days == 0
