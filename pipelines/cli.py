@@ -196,12 +196,21 @@ def check(workspace: Path) -> None:
 def editions(workspace: Path) -> None:
     """List editions: id, as-of, published at, method version, input digest; * marks the current one."""
     place = Workspace.at(workspace)
-    current = edition_store.current(place)
-    for ref in edition_store.list_editions(place):
+    refs = edition_store.list_editions(place)
+    # A pointer to nowhere is told after the list, which is how one finds an edition to go on with.
+    pointer: TrustError | None = None
+    current = None
+    try:
+        current = edition_store.current(place)
+    except TrustError as error:
+        pointer = error
+    for ref in refs:
         mark = "*" if current and ref.edition_id == current.edition_id else " "
         as_of, published = (f"{moment:%Y-%m-%d %H:%M:%S}" for moment in (ref.as_of_at, ref.published_at))
         line = f"{mark} {ref.edition_id}  as of {as_of}  published {published}"
         click.echo(f"{line}  method {ref.method_version}  inputs {ref.input_digest}")
+    if pointer is not None:
+        raise pointer
 
 
 @main.command()

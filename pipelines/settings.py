@@ -12,7 +12,9 @@ A workspace is one folder::
 from __future__ import annotations
 
 import os
+import re
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -91,6 +93,10 @@ class Workspace:
             raise WorkspaceError(
                 f"{self.settings_file.name} is not valid TOML: {error}.", "Correct that line and run again."
             ) from error
+        except OSError as error:
+            raise WorkspaceError(
+                f"{self.settings_file.name} cannot be read: {error.strerror}.", "Make it a text file you may read."
+            ) from error
         known = {field.name for field in fields(Settings)}
         unknown = sorted(set(stated) - known)
         if unknown:
@@ -98,16 +104,33 @@ class Workspace:
                 f"{self.settings_file.name} has an unknown setting: {', '.join(unknown)}.",
                 f"Known settings are {', '.join(sorted(known))}.",
             )
-        settings = Settings(**stated)
-        if settings.period_kind not in (None, *PERIOD_KINDS):
-            raise WorkspaceError(
-                f"period_kind is {settings.period_kind!r} in {self.settings_file.name}.",
-                f"Use one of {', '.join(PERIOD_KINDS)}.",
-            )
-        month = settings.fiscal_year_start_month
-        if month is not None and not (isinstance(month, int) and 1 <= month <= 12):
-            raise WorkspaceError(
-                f"fiscal_year_start_month is {month!r} in {self.settings_file.name}.",
-                "Use a whole number from 1 to 12.",
-            )
-        return settings
+        for name, value in stated.items():
+            if not _PLAUSIBLE[name][0](value):
+                raise WorkspaceError(f"{name} is {value!r} in {self.settings_file.name}.", f"{_PLAUSIBLE[name][1]}.")
+        return Settings(**stated)
+
+
+def _is_text(value: object, pattern: str = r".*\S.*") -> bool:
+    return isinstance(value, str) and re.fullmatch(pattern, value) is not None
+
+
+def _is_whole(value: object, least: int, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+
+_PLAUSIBLE: dict[str, tuple[Callable[[object], bool], str]] = {
+    "reporting_currency": (
+        lambda value: _is_text(value, "[A-Z]{3}"),
+        "Use a currency's three capital letters, for example EUR",
+    ),
+    "period_kind": (lambda value: value in PERIOD_KINDS, f"Use one of {', '.join(PERIOD_KINDS)}"),
+    "fiscal_year_start_month": (lambda value: _is_whole(value, 1, 12), "Use a whole number from 1 to 12"),
+    "company_name": (_is_text, "Write the name in quotation marks"),
+    "memory_limit": (
+        lambda value: _is_text(value, r"\d+(\.\d+)? ?([KMGT]i?B|%)"),
+        "Write a size in quotation marks, for example 4GB",
+    ),
+    "threads": (lambda value: _is_whole(value, 1, 1024), "Use a whole number from 1"),
+    "spill_directory": (_is_text, "Write the folder in quotation marks"),
+}
+"""Per setting: what it may be, and what to write instead."""

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -197,3 +198,50 @@ def test_what_was_rejected_or_left_out_is_said_with_its_money(tmp_path: Path) ->
         "deals.csv: opportunities (generic), 1 accepted, 2 rejected (standing for 3,500.50), 0 unchanged\n"
         "  1 value of amount rounded to cents.\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("stated", "problem"),
+    [
+        ('memory_limit = "lots"', "memory_limit is 'lots'"),
+        ('threads = "two"', "threads is 'two'"),
+        ("threads = 0", "threads is 0"),
+        ("reporting_currency = 5", "reporting_currency is 5"),
+        ('period_kind = "week"', "period_kind is 'week'"),
+        ("fiscal_year_start_month = true", "fiscal_year_start_month is True"),
+        ('company_name = ""', "company_name is ''"),
+        ("company_name = ", "not valid TOML"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_named(tmp_path: Path, stated: str, problem: str) -> None:
+    (tmp_path / "deals.csv").write_text(
+        "opportunity_id,owner_id,created_on,close_on,stage\no1,a,2026-01-05,2026-02-10,Open\n"
+    )
+    (tmp_path / "workspace").mkdir()
+    (tmp_path / "workspace" / "settings.toml").write_text(stated + "\n")
+    code, _, err = run("ingest", tmp_path / "deals.csv", "--workspace", tmp_path / "workspace")
+    assert code == 1
+    assert problem in err
+    assert "not your doing" not in err
+
+
+@pytest.mark.parametrize("pointer", [b"\xff\xfe nothing", b"20250101T000000Z-000000000000\n", None])
+def test_a_pointer_to_nowhere_is_said_and_the_editions_are_still_listed(
+    company: Path, tmp_path: Path, pointer: bytes | None
+) -> None:
+    workspace = tmp_path / "workspace"
+    shutil.copytree(company, workspace)
+    edition = (workspace / "CURRENT").read_text().strip()
+    (workspace / "CURRENT").unlink()
+    if pointer is None:
+        (workspace / "CURRENT").mkdir()
+    else:
+        (workspace / "CURRENT").write_bytes(pointer)
+    code, out, err = run("editions", "--workspace", workspace)
+    assert code == 1
+    assert edition in out
+    assert len(err.splitlines()) == 2
+    assert "not your doing" not in err
+    code, _, err = run("check", "--workspace", workspace)
+    assert (code, len(err.splitlines())) == (1, 2)
+    assert "forecast-trust publish" in err

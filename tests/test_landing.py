@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
+import duckdb
 import polars as pl
 import pytest
 
@@ -18,7 +19,7 @@ from pipelines.contracts import INPUT_TABLES, RejectedRows
 from pipelines.errors import FileError, WorkspaceError
 from pipelines.settings import Workspace
 from pipelines.warehouse.landing import Landing
-from pipelines.warehouse.store import frame_schema
+from pipelines.warehouse.store import frame_schema, trouble
 from tests.warehouse_help import accepted, land, no_rejects
 
 
@@ -256,3 +257,15 @@ def test_every_input_table_lands_in_its_contracts_types(workspace: Workspace) ->
         for name, table in INPUT_TABLES.items():
             rows = landing.rows(name)
             assert rows.drop("load_id", "line").schema == pl.Schema(frame_schema(table.schema)), name
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (duckdb.OutOfMemoryException("Out of Memory Error: failed to pin block of size 256.0 KiB"), "more memory"),
+        (duckdb.IOException('IO Error: Could not set lock on file "landing.duckdb"'), "in use by another process"),
+        (duckdb.IOException("IO Error: No space left on device"), "is full"),
+    ],
+)
+def test_what_the_database_complains_of_is_said_as_what_it_is(error: duckdb.Error, said: str) -> None:
+    assert said in trouble(Path("landing.duckdb"), error).problem

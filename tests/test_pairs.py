@@ -12,7 +12,7 @@ import pytest
 
 from pipelines.settings import Settings, Workspace
 from pipelines.warehouse.calendar import decide_calendar
-from tests.warehouse_help import day, land, prepared
+from tests.warehouse_help import at, day, land, prepared
 
 AFTER = "2026-10-08"
 """Q3 2026 ends on 30 September and is frozen at the end of 7 October."""
@@ -513,6 +513,19 @@ def test_missing_tables_are_listed(workspace: Workspace) -> None:
     assert (status["opportunities"]["status"], status["opportunities"]["row_count"]) == ("landed", 1)
     assert (status["leads"]["status"], status["leads"]["row_count"]) == ("missing", 0)
     assert inputs.select("table_name", "row_count", "rejected_count").rows() == [("opportunities", 1, 0)]
+
+
+def test_an_extract_carried_back_is_listed_as_what_was_used(workspace: Workspace) -> None:
+    """A warehouse connector stamps every row with the instant of its sync, long after the as-of."""
+    late = {**won("1"), "extracted_at": "2027-03-01 04:00"}
+    unborn = {**won("2"), "created_on": "2027-01-15", "close_on": "2027-02-15", "extracted_at": "2027-03-01 04:00"}
+    land(workspace, "opportunities", [late, unborn])
+    with prepared(workspace, AFTER) as built:
+        (status,) = built.table("table_status").filter(pl.col("table_name") == "opportunities").to_dicts()
+        inputs = built.table("inputs")
+    assert (status["status"], status["row_count"]) == ("landed", 1)
+    assert status["last_known_at"] == at(f"{late['created_on']} 23:59:59")
+    assert inputs["table_name"].to_list() == ["opportunities"]
 
 
 def test_simulated_people_mark_the_edition(workspace: Workspace) -> None:

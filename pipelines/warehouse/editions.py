@@ -125,12 +125,17 @@ def publish_edition(workspace: Workspace, row: Mapping[str, object], tables: Map
 def current(workspace: Workspace) -> EditionRef | None:
     """The edition that CURRENT names; None when nothing has been published.
 
-    Errors: EditionError when CURRENT names an edition that is not there.
+    Errors: EditionError when CURRENT names an edition that is not there, or cannot be read.
     """
     try:
         name = workspace.current.read_text(encoding="utf-8").strip()
     except FileNotFoundError:
         return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise EditionError(
+            f"{workspace.current} cannot be read, so that no edition is the current one.",
+            "Remove it, then run `forecast-trust publish`.",
+        ) from error
     return find(workspace, name)
 
 
@@ -417,13 +422,20 @@ def _write(target: Path, tables: Mapping[str, pl.DataFrame]) -> None:
 def _point_at(workspace: Workspace, edition_id: str) -> None:
     """Replace CURRENT in one step: readers see the old edition or the new one, never neither."""
     fresh = workspace.current.with_name(f".{workspace.current.name}-{os.getpid()}")
-    with fresh.open("w", encoding="utf-8") as file:
-        file.write(edition_id + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.chmod(OWNER_ONLY)
-    fresh.replace(workspace.current)
-    _sync(workspace.root)
+    try:
+        with fresh.open("w", encoding="utf-8") as file:
+            file.write(edition_id + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.chmod(OWNER_ONLY)
+        fresh.replace(workspace.current)
+        _sync(workspace.root)
+    except OSError as error:
+        fresh.unlink(missing_ok=True)
+        raise EditionError(
+            f"The edition {edition_id} is written but {workspace.current} cannot be made to name it: {error.strerror}.",
+            "Check the folder's permissions and its room, remove CURRENT if it is no plain file, and publish again.",
+        ) from error
 
 
 def _sync(path: Path) -> None:
@@ -457,7 +469,7 @@ def _reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     except duckdb.Error as error:
         raise EditionError(
             f"The edition {path.stem} cannot be read: {str(error).strip().splitlines()[0][:200]}.",
-            "Restore its file from a backup, or publish again with `forecast-trust publish`.",
+            f"Restore {path.name} from a backup, or move it out of its folder and run `forecast-trust publish`.",
         ) from error
 
 

@@ -221,6 +221,8 @@ def _build(con: duckdb.DuckDBPyConnection, as_of: datetime | None, policy: Polic
     make("stage_flags", {})
     make("opportunity_seen", {})
     make("opportunity_extracts", known)
+    # An extract taken after the as-of is used when nothing earlier tells of its deals.
+    con.execute("insert into visible_loads select distinct load_id from opportunity_extracts")
     currency = settings.reporting_currency or _one(con, "reporting_currency") or NO_CURRENCY
     money = {**known, "reporting_currency": currency}
     make("opportunity_changes", known)
@@ -315,8 +317,13 @@ def _take_facts(con: duckdb.DuckDBPyConnection, as_of_at: datetime, *, asked_for
         seen = _FOR_GOOD if name in _KNOWN_LATER else as_of_at
         table = "opportunity_rows" if name == "opportunities" else name
         con.execute(f"create table {table} as {statement('facts')}", {"as_of_at": seen})
+        # An extract taken later is carried back: its deals were there from their first day.
+        since = (
+            f"least(known_at, cast(created_on as timestamp) + {_DAY_END})" if name == "opportunities" else "known_at"
+        )
         ((count, first),) = con.execute(
-            f"select count(*) filter (where known_at is null or known_at <= $as_of_at), min(known_at) from {table}",
+            f"select count(*) filter (where since is null or since <= $as_of_at), min(since) "
+            f"from (select {since} as since from {table})",
             {"as_of_at": as_of_at},
         ).fetchall()
         con.execute(
@@ -393,15 +400,15 @@ def _gather_rejects(con: duckdb.DuckDBPyConnection, as_of_at: datetime, calendar
 
 def _tell_table_status(con: duckdb.DuckDBPyConnection, as_of_at: datetime) -> None:
     """One row per input table, missing ones too; amounts of rejected rows are in their own currencies."""
+    make = _maker(con)
+    make("opportunity_facts", {"as_of_at": as_of_at})
     con.execute(
         "create table table_status (table_name VARCHAR, row_count BIGINT, rejected_count BIGINT, "
         "rejected_amount DECIMAL(18,2), first_known_at TIMESTAMP, last_known_at TIMESTAMP, status VARCHAR)"
     )
     for name in INPUT_TABLES:
-        source = {"opportunities": "opportunity_rows", "periods": "stated_periods"}.get(name, name)
-        con.execute(
-            f"create or replace temp view facts as select * from {source}",
-        )
+        source = {"opportunities": "opportunity_facts", "periods": "stated_periods"}.get(name, name)
+        con.execute(f"create or replace temp view facts as select * from {source}")
         con.execute(f"insert into table_status {statement('table_status')}", {"as_of_at": as_of_at, "table_name": name})
     con.execute("drop view facts")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 from functools import cache
 from importlib import resources
@@ -105,15 +106,15 @@ def connect(path: Path, settings: Settings, *, read_only: bool = False) -> duckd
 def trouble(path: Path, error: duckdb.Error) -> WorkspaceError:
     """Two sentences for what DuckDB says about a file."""
     text = str(error)
-    if "lock" in text.lower() or "different configuration" in text:
-        return WorkspaceError(
-            f"{path.name} is in use by another process.",
-            "Wait until its ingest or publish has ended, then run the command again.",
-        )
     if isinstance(error, duckdb.OutOfMemoryException):
         return WorkspaceError(
             f"The work on {path.name} needs more memory than memory_limit allows.",
             "Raise memory_limit in settings.toml, or name a disk with room as spill_directory.",
+        )
+    if re.search(r"\block\b", text.lower()) or "different configuration" in text:
+        return WorkspaceError(
+            f"{path.name} is in use by another process.",
+            "Wait until its ingest or publish has ended, then run the command again.",
         )
     if "No space left" in text:
         return WorkspaceError(f"The disk of {path.name} is full.", "Make room and run the command again.")
