@@ -55,11 +55,17 @@ class ValueAnswer:
     crm_is_default: bool
     leaks: pl.DataFrame
     tests: pl.DataFrame
+    has_calls: bool
 
     @property
     def has_judgement(self) -> bool:
         """Whether anybody's call can be held against what came before it."""
         return not self.steps.filter(pl.col("step").is_in(JUDGED)).is_empty()
+
+    @property
+    def has_hindsight(self) -> bool:
+        """Whether stages or probabilities seem to have known the outcome: their calibration then flatters them."""
+        return bool(self.leaks["field"].is_in(["stage", "probability_rate"]).any())
 
 
 def value_added(filters: Filters) -> ValueAnswer:
@@ -92,6 +98,7 @@ def _value_added(ref: EditionRef, filters: Filters) -> ValueAnswer:
         crm_is_default=same,
         leaks=shelf.table(ref, "leaks").filter(pl.col("status").is_in(["suspect", "refused_as_leak"])),
         tests=tests,
+        has_calls=not shelf.table(ref, "team_bias").is_empty(),
     )
 
 

@@ -226,10 +226,12 @@ def _concentration(measures: Mapping[str, Row]) -> str | None:
 
 def _no_decision(measures: Mapping[str, Row]) -> str | None:
     none, silent = measures.get("no_decision_rate"), measures.get("missing_reason_rate")
-    if none is None or silent is None or not _known(none) or not _known(silent):
+    if silent is None or not _known(silent):
         return None
     if silent["estimate"] >= 1:
         return "No deal that was not won says why: whether buyers decide against us or not at all cannot be told."
+    if none is None or not _known(none):
+        return f"Of deals not won, {bold(share(silent['estimate']))} give no reason."
     return (
         f"{bold(share(none['estimate']))} of closed deals ended without a decision; of those not won, "
         f"{bold(share(silent['estimate']))} give no reason."
@@ -392,7 +394,7 @@ def no_deals(noun: str) -> list[str]:
     """What the page needs when there is no deal at all."""
     return [
         f"This page speaks of deals: what is open, what is due this {noun}, what becomes of it.",
-        "Bring an export of opportunities with `forecast-trust ingest FILE`; with a stage history it also shows which "
+        "Bring an export of opportunities with forecast-trust ingest; with a stage history this page also shows which "
         "conversion rates hold, and with quotas how much pipeline is needed.",
     ]
 

@@ -204,12 +204,14 @@ def override_row(row: Row, currency: str) -> list[str | None]:
     ]
 
 
-def calibration_title(source: str, week: int | None, figures: Row, noun: str) -> str:
-    """Whose probability, of what, and whether it is true."""
+def calibration_title(source: str, week: int | None, figures: Row, noun: str, *, hindsight: bool) -> str:
+    """Whose probability, of what, and whether it is true; ``hindsight``: they seem to have known the outcome."""
     name = SOURCES.get(source, source)
     what = f"won in the {noun}" if week is not None else "won at all"
     if figures["status"] == "refused_as_leak":
         return f"{name}: refused, they knew the outcome"
+    if hindsight:
+        return f"{name}, {what}: given with hindsight"
     word = {
         "runs_high": "run high",
         "runs_low": "run low",
@@ -314,11 +316,17 @@ def test_sentence(row: Row, noun: str) -> str:
     return f"{question} {answer}"
 
 
-def without_calls(noun: str) -> list[str]:
+def without_judgement(noun: str, *, has_calls: bool) -> list[str]:
+    """Why no step of judgement can be compared, and what would change that."""
+    if has_calls:
+        return [
+            f"Calls have landed, and none can be held against another way of forecasting the same {noun} yet: that "
+            f"needs two closed {noun}s, or calls of managers beside those of their reps."
+        ]
     return [
         "No calls have landed, so nobody's judgement can be held against what came before it.",
-        f"Bring forecast submissions, or a sheet with one row per forecaster and {noun}, with "
-        "`forecast-trust ingest FILE`; a hierarchy (people) tells managers' calls from their reps'.",
+        f"Bring forecast submissions, or a sheet with one row per forecaster and {noun}, with forecast-trust ingest; a "
+        "hierarchy (people) tells managers' calls from their reps'.",
     ]
 
 

@@ -22,7 +22,7 @@ def page(filters: Filters) -> None:
     st.title(theme.escape(wording_value.title(steps, has_judgement=answer.has_judgement)), anchor=False)
     _context(answer)
     if not answer.has_judgement:
-        for sentence in wording_value.without_calls(answer.context.noun):
+        for sentence in wording_value.without_judgement(answer.context.noun, has_calls=answer.has_calls):
             parts.said(sentence)
     if steps:
         _ladder(answer)
@@ -145,12 +145,12 @@ def _calibrations(answer: ValueAnswer) -> None:
     for start in range(0, len(answer.calibrations), 2):
         for column, shown in zip(st.columns(2, gap="large"), answer.calibrations[start : start + 2], strict=False):
             with column:
-                _calibration(shown, answer.context.noun)
+                _calibration(shown, answer.context.noun, hindsight=answer.has_hindsight)
     parts.how_computed(calibration.probability_calibration, calibration.consistency_draws, leaks.leaks)
 
 
-def _calibration(shown: Calibration, noun: str) -> None:
-    title = wording_value.calibration_title(shown.source, shown.week, shown.figures, noun)
+def _calibration(shown: Calibration, noun: str, *, hindsight: bool) -> None:
+    title = wording_value.calibration_title(shown.source, shown.week, shown.figures, noun, hindsight=hindsight)
     st.subheader(theme.escape(title), anchor=False)
     parts.said(wording_value.calibration_sentence(shown.source, shown.figures, shown.money, noun))
     if shown.bins.is_empty():
