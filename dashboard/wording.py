@@ -510,7 +510,7 @@ def what_a_word_takes(policy: Policy, noun: str) -> str:
     return (
         f"Nobody gets a word under {policy.min_periods_label} closed {noun}s and, where deals are known, "
         f"{policy.min_deals_label} won ones (or none at all: then the {noun}s are counted). Fair comes first: within "
-        f"{theme.percent(policy.fair_zone)} of what lands with a chance of {how_often(policy.fair_probability)}, "
+        f"{theme.percent(policy.fair_zone)} of what lands with a chance of {asked(policy.fair_probability)}, "
         "however surely a small lean points one way. Other leans are named from the surest down, as long as the model "
         f"expects at most 1 in {wrong} of those named to point the wrong way; in simulated teams more did (see "
         "Method). For everybody else there is not enough evidence, which is not the same as fair. A lean may have many "
