@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import date
+from datetime import date, datetime
 
 import dataframely as dy
 import polars as pl
@@ -27,6 +27,7 @@ from pipelines.policy import COMPANY_SCOPE, Policy
 from pipelines.warehouse.deal_states import deal_states
 from pipelines.warehouse.history import Prepared
 from pipelines.warehouse.landing_looks import landing_looks, members_by_week
+from pipelines.warehouse.miss_facts import known_since
 
 SEED_WORDS = ("landing",)
 """With the period and the week, all that the draws depend on: what is said of a week is said again of it for good."""
@@ -45,6 +46,8 @@ class LandingFacts:
     ``states``: warehouse.deal_states; ``looks``: warehouse.landing_looks; ``calls``: period × week × forecaster of one
     layer and category (``forecaster_id, forecast_amount``); ``recorded``: period × forecaster, ``actual_amount`` stated
     by records; ``quotas``: period × person, ``quota_amount``; ``members``: week → period × person × scope.
+    ``recorded_from``: since when changes of both stage and close date are written down; before it (or where it is null)
+    a deal's last values are carried back, whatever was won seems to have been due, and no range is made of that.
     """
 
     states: pl.DataFrame
@@ -53,6 +56,7 @@ class LandingFacts:
     recorded: pl.DataFrame
     quotas: pl.DataFrame
     members: Mapping[int, pl.DataFrame]
+    recorded_from: datetime | None
 
     def at_week(self, week: int) -> LandingInputs:
         """Every period seen at this week, as ``engine.deal_book`` asks for.
@@ -63,7 +67,8 @@ class LandingFacts:
         states = self.states.filter(pl.col("week_of_period") == week)
         looks = self.looks.filter(pl.col("week_of_period") == week)
         calls = self.calls.filter(pl.col("week_of_period") == week)
-        open_then = states.filter("existed", ~pl.col("won_by_week")).join(
+        as_believed = pl.col("until_at") > pl.lit(self.recorded_from, pl.Datetime("us"))
+        open_then = states.filter("existed", ~pl.col("won_by_week"), as_believed).join(
             looks.select("period_start_on", "horizon_days", "origin_at"), on="period_start_on"
         )
         won_by_then = states.filter("existed", "won_by_week")
@@ -184,7 +189,7 @@ def landing_facts(
     """
     looks = landing_looks(prepared, range(53))
     horizons = {week for _, week in policy.horizon_weeks}
-    now = looks.filter(pl.col("period_start_on") == prepared.open_period_start_on)["week_of_period"]
+    now = looks.filter(pl.col("period_start_on").eq_missing(prepared.open_period_start_on))["week_of_period"]
     weeks = sorted({*horizons, *now.to_list()[-1:]} & set(looks["week_of_period"].to_list()))
     pairs = tables["forecast_pairs"]
     said = pairs.drop_nulls("forecast_amount")
@@ -195,6 +200,7 @@ def landing_facts(
     if kind is not None:
         records = records.filter(pl.col("layer") == kind[0])
     reps = tables["scopes"].filter(pl.col("scope_kind") == "rep")["scope"]
+    since = known_since(prepared)
     facts = LandingFacts(
         states=deal_states(prepared, weeks, policy),
         looks=looks.filter(pl.col("week_of_period").is_in(weeks)),
@@ -205,6 +211,7 @@ def landing_facts(
         # Quotas of people without reports, whose quotas do not contain each other.
         quotas=tables["quotas"].filter(pl.col("person_id").is_in(reps.implode())),
         members={week: members_by_week(prepared, week, policy) for week in weeks},
+        recorded_from=max(since["stage"], since["close_on"]) if {"stage", "close_on"} <= set(since) else None,
     )
     return facts, kind
 
@@ -227,7 +234,7 @@ def landing_tables(
     facts, kind = landing_facts(prepared, tables, policy)
     season = periods_per_year(tables["periods"])
     now = prepared.open_period_start_on
-    weeks = facts.looks.filter(pl.col("period_start_on") == now)["week_of_period"].to_list()
+    weeks = facts.looks.filter(pl.col("period_start_on").eq_missing(now))["week_of_period"].to_list()
     found: dict[str, pl.DataFrame] = {name: schema.create_empty() for name, schema in LANDING_TABLES.items()}
     deals = tables["deals"]
     if now is not None and weeks:
@@ -266,9 +273,9 @@ def landing_choices(choices: LandingPolicy | None = None) -> list[dict[str, str]
 def model_forecasts(backtest: pl.DataFrame) -> pl.DataFrame:
     """The engine's own forecast at past weeks, as ``measures.ladder`` takes it: the middle of its range."""
     level = backtest["level"].min()
-    return backtest.filter(pl.col("method") == "combined", pl.col("level") == level).select(
-        "scope", "week_of_period", "period_start_on", forecast_amount="estimate"
-    )
+    return backtest.filter(
+        pl.col("method") == "combined", pl.col("level").eq_missing(pl.lit(level, pl.Float64))
+    ).select("scope", "week_of_period", "period_start_on", forecast_amount="estimate")
 
 
 def _naive(inputs: LandingInputs, closed: list[date], season: int) -> pl.DataFrame:
