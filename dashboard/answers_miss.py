@@ -154,11 +154,14 @@ def _miss(ref: EditionRef, filters: Filters, period: str | None) -> MissAnswer:
 
 
 def _missing_for_a_bridge(ref: EditionRef) -> str:
-    """``deals``, ``calls`` or ``closed``: what there has to be before a miss can be explained."""
+    """``deals``, ``calls``, ``history`` or ``closed``: what there has to be before a miss can be explained."""
     landed = shelf.table(ref, "table_status").filter(pl.col("row_count") > 0)["table_name"].to_list()
     if "opportunities" not in landed:
         return "deals"
-    return "closed" if {"forecast_submissions", "forecast_records"} & set(landed) else "calls"
+    if not {"forecast_submissions", "forecast_records"} & set(landed):
+        return "calls"
+    closed = shelf.table(ref, "periods").filter(pl.col("status") == "closed")
+    return "closed" if closed.is_empty() else "history"
 
 
 def _luck(ref: EditionRef, filters: Filters, start: date | None) -> dict[str, Any] | None:

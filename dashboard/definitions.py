@@ -42,6 +42,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         "Where did the miss come from, and does it tie to the books?",
         (
             ("The bridge from call to landed", "pipelines.engine.attribution:miss_attribution"),
+            ("What can be known of the lock", "pipelines.engine.miss:as_known"),
             ("Which deals a call stands for", "pipelines.engine.miss:called_deals"),
             ("Whose call is bridged", "pipelines.engine.miss:scope_calls"),
             ("Who is to blame?", "pipelines.engine.blame:blame"),

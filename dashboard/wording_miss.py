@@ -310,6 +310,11 @@ def no_bridge(why: str, noun: str) -> list[str]:
             "Deals have landed, but no calls: there is nothing that a miss could be measured from.",
             "Bring the forecasts that people submitted (forecast_submissions), or a sheet of them (forecast_records).",
         ],
+        "history": [
+            f"No past {noun} can be explained: what was believed of its deals at the time is not written down.",
+            "An export of deals as they stand today knows how they ended. Bring their field history "
+            "(opportunity_history or opportunity_states), or exports of several weeks.",
+        ],
         "closed": [
             f"No {noun} with calls and deals has closed yet, so no miss can be explained.",
             f"The page fills when the first {noun} is over and its days of grace have passed.",

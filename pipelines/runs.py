@@ -18,7 +18,7 @@ import polars as pl
 from pipelines.contracts import PUBLISHED_TABLES, Reconciliation, ReconciliationTotals
 from pipelines.engine.accuracy import accuracy
 from pipelines.engine.bias import forecaster_bias, team_bias
-from pipelines.engine.miss import NO_MISS, miss_tables
+from pipelines.engine.miss import NO_MISS, as_known, miss_tables
 from pipelines.engine.reconciliation import reconciliation, totals, with_ledger
 from pipelines.errors import EditionError, TrustError, WorkspaceError
 from pipelines.ingest import FileReport, ingest_paths
@@ -32,7 +32,7 @@ from pipelines.warehouse import editions, history
 from pipelines.warehouse.deal_states import deal_states
 from pipelines.warehouse.editions import EditionRef
 from pipelines.warehouse.history import Prepared
-from pipelines.warehouse.miss_facts import ledgers, members_at_end, miss_facts
+from pipelines.warehouse.miss_facts import known_since, ledgers, members_at_end, miss_facts, stage_defaults
 
 SIMULATED_FOLDER = "simulated"
 SIMULATED_STAMP = "made-with.json"
@@ -114,8 +114,9 @@ def publish(
 
 
 def _misses(prepared: Prepared, tables: Mapping[str, pl.DataFrame], policy: Policy) -> Mapping[str, pl.DataFrame]:
-    """Where each closed period's miss came from; empty tables where no call or no deal is known."""
-    states = deal_states(prepared, [policy.lock_week], policy).filter(pl.col("outcome").is_not_null())
+    """Where each closed period's miss came from; empty tables where no call, deal or history of deals is known."""
+    closed = deal_states(prepared, [policy.lock_week], policy).filter(pl.col("outcome").is_not_null())
+    states = as_known(closed, known_since(prepared), stage_defaults(prepared))
     if states.is_empty():
         return NO_MISS.as_tables()
     found = miss_tables(

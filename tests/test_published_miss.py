@@ -199,6 +199,39 @@ def test_a_planted_cent_is_found(by_hand: EditionRef, tmp_path: Path, change: st
     assert any(name.startswith(broken) for name in failed), failed
 
 
+def test_without_a_history_of_deals_no_miss_is_explained_by_hindsight(tmp_path: Path) -> None:
+    """The last export knows that the deal was won: bridged from it, the call would have known so too."""
+    workspace = Workspace(tmp_path / "workspace")
+    call = {"forecaster_id": "ann", "layer": "rep", "period_start_on": "2026-07-01", "category": "commit", "amount": 90}
+    tables: dict[str, list[dict[str, Any]]] = {
+        "opportunities": [now("won", "Closed Won"), now("lost", "Closed Lost")],
+        "forecast_submissions": [call | {"submitted_at": "2026-07-10 10:00"}],
+        "people": [{"person_id": "ann", "name": "Ann"}],
+    }
+    land_all(workspace, tables)
+    as_of = at("2026-10-20 23:59:59")
+    assert editions.read(runs.publish(workspace, Silent(), as_of=as_of), "miss_attribution").is_empty()
+    change = {"opportunity_id": "won", "field": "close_on", "old_value": "2026-11-10", "new_value": "2026-09-10"}
+    late = Workspace(tmp_path / "late")
+    land_all(late, tables | {"opportunity_history": [change | {"changed_at": "2026-09-09 10:00"}]})
+    assert editions.read(runs.publish(late, Silent(), as_of=as_of), "miss_attribution").is_empty()
+    known = Workspace(tmp_path / "known")
+    other = {"opportunity_id": "lost", "field": "close_on", "old_value": "2026-12-01", "new_value": "2026-09-10"}
+    land_all(
+        known,
+        tables
+        | {
+            "opportunity_history": [
+                change | {"changed_at": "2026-09-09 10:00"},
+                other | {"changed_at": "2026-07-01 10:00"},
+            ]
+        },
+    )
+    ref = runs.publish(known, Silent(), as_of=as_of)
+    assert steps(ref, "ann") == {"call": 90, "judgement": -90, "pulled_in": 100, "landed": 100}
+    assert set(editions.read(ref, "miss_attribution")["rollup_basis"]) == {"none"}
+
+
 def test_deals_without_calls_and_sheets_without_deals_have_no_miss(tmp_path: Path) -> None:
     deals = Workspace(tmp_path / "deals")
     land_all(deals, {"opportunities": [now("won", "Closed Won")]})

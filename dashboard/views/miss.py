@@ -141,7 +141,13 @@ def _blame(answer: MissAnswer) -> None:
         caption = wording_miss.blame_caption(told[0]["level"], told[0]["period_count"], answer.noun)
         st.caption(theme.escape(caption))
     parts.how_computed(
-        attribution.miss_attribution, miss.called_deals, miss.scope_calls, blame.blame, luck.luck, luck.error_shares
+        attribution.miss_attribution,
+        miss.as_known,
+        miss.called_deals,
+        miss.scope_calls,
+        blame.blame,
+        luck.luck,
+        luck.error_shares,
     )
 
 

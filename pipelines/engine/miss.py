@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 import polars as pl
 
@@ -123,6 +124,36 @@ def miss_tables(
             factor_sd=shared_shocks(deals.filter("is_valued"), least=policy.min_periods_company),
         ),
     )
+
+
+def as_known(states: pl.DataFrame, since: Mapping[str, datetime], stages: pl.DataFrame) -> pl.DataFrame:
+    """**What can be known of the lock.** ``states`` without hindsight: only what was written down by then.
+
+    An export without history carries every deal's last values back: whatever was won seems to have been due and called.
+    So a period is kept only if changes of close dates were being recorded at its lock (``since``: field → first
+    recorded change). Where changes of the forecast category, or of the probability, are not recorded but those of the stage are,
+    the stage's own default stands in (``stages``: stage, forecast_category, default_probability_rate); else it is null.
+    """
+    until = pl.col("until_at")
+    if "close_on" not in since:
+        return states.clear()
+    kept = states.filter(until > since["close_on"])
+    by_stage = stages.unique("stage", keep="first", maintain_order=True)
+    defaults = {"forecast_category": "lock_category", "probability_rate": "lock_probability_rate"}
+    told = kept.join(
+        by_stage.rename({"forecast_category": "stage_category", "default_probability_rate": "stage_probability_rate"}),
+        left_on="lock_stage",
+        right_on="stage",
+        how="left",
+        maintain_order="left",
+    )
+    stage_known = until > since["stage"] if "stage" in since else pl.lit(False)
+    for field, column in defaults.items():
+        field_known = until > since[field] if field in since else pl.lit(False)
+        told = told.with_columns(
+            pl.when(field_known).then(column).when(stage_known).then(column.replace("lock_", "stage_")).alias(column)
+        )
+    return told.drop("stage_category", "stage_probability_rate")
 
 
 def called_category(pairs: pl.DataFrame) -> str | None:

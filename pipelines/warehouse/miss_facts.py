@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import polars as pl
 
 from pipelines.policy import Policy
@@ -12,6 +14,16 @@ from pipelines.warehouse.store import frame, statement
 def members_at_end(prepared: Prepared) -> pl.DataFrame:
     """Period × won opportunity × scope, as the hierarchy stood on each close date."""
     return frame(prepared.con, statement("end_scopes")).sort("period_start_on", "opportunity_id", "scope")
+
+
+def known_since(prepared: Prepared) -> dict[str, datetime]:
+    """Field of an opportunity → the first instant its changes are written down; a field that never is, is absent."""
+    return dict(frame(prepared.con, statement("known_since")).select("field", "since_at").iter_rows())
+
+
+def stage_defaults(prepared: Prepared) -> pl.DataFrame:
+    """Stage × its default forecast category and probability, as the landed stages state them."""
+    return frame(prepared.con, "select stage, forecast_category, default_probability_rate from stages")
 
 
 def miss_facts(prepared: Prepared, states: pl.DataFrame, policy: Policy) -> pl.DataFrame:

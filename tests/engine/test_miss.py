@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -236,6 +236,28 @@ def test_one_overdue_was_left_out_and_one_reopened_was_pulled_in() -> None:
         [call("ann", 100)],
     )
     assert bridge(found) == {"lost": -100, "left_out": 100, "pulled_in": 7, "created_and_won": 5}
+
+
+def test_only_what_was_written_down_by_the_lock_is_known_of_it() -> None:
+    lock = datetime.fromisoformat("2026-07-23")
+    states = framed([deal("D", lock_stage="Proposal", lock_category="closed", lock_probability_rate=1.0)], STATES)
+    states = states.with_columns(until_at=pl.lit(lock))
+    stages = pl.DataFrame(
+        {"stage": ["Proposal"], "forecast_category": ["best_case"], "default_probability_rate": [0.4]}
+    )
+    before, after = datetime.fromisoformat("2026-01-01"), datetime.fromisoformat("2026-08-01")
+
+    def told(**since: datetime) -> tuple[object, object]:
+        known = miss.as_known(states, since, stages)
+        assert set(known.columns) == set(states.columns)
+        return (known["lock_category"][0], known["lock_probability_rate"][0]) if known.height else ("", "")
+
+    assert told(close_on=before, forecast_category=before, probability_rate=before) == ("closed", 1.0)
+    assert told(close_on=before, stage=before) == ("best_case", 0.4)
+    assert told(close_on=before, stage=before, forecast_category=after) == ("best_case", 0.4)
+    assert told(close_on=before) == (None, None)
+    assert told(close_on=after, stage=before) == ("", "")
+    assert told(stage=before) == ("", "")
 
 
 # Whose call is bridged
