@@ -267,6 +267,43 @@ class PipelineHealth(dy.Schema):
     status = dy.String(nullable=False)
 
 
+SELFCHECK_MEASURES = (
+    "forecaster_range",
+    "company_range",
+    "leans_named",
+    "wrong_way",
+    "leans_found",
+    "alike_unnamed",
+)
+
+
+class Selfcheck(dy.Schema):
+    """One row per measure: what the engine got right on simulated companies of this company's own shape.
+
+    ``hit_count`` of ``trial_count``: ranges that held the truth (``forecaster_range``, ``company_range``); forecasters
+    given a lean (``leans_named``); given leans with the wrong sign (``wrong_way``); true leans beyond 15 % that were
+    named with the right sign (``leans_found``); companies in which everybody is alike and unbiased and nobody was named
+    (``alike_unnamed``). ``lower, upper`` hold ``hit_rate`` at ``level``; ``aim_rate`` what it is meant to be, null where
+    nothing is. ``layer``, ``category``, ``forecaster_count``, ``period_count``: the calls whose shape was taken.
+    ``status``: ``ok``; ``no_call``, ``not_enough_history``, ``one_forecaster``, ``too_many_forecasters`` (no numbers).
+    """
+
+    measure = dy.String(nullable=False, regex="^(" + "|".join(SELFCHECK_MEASURES) + ")$")
+    layer = dy.String(nullable=True)
+    category = dy.String(nullable=True)
+    company_count = dy.Int64(nullable=False)
+    forecaster_count = dy.Int64(nullable=False)
+    period_count = dy.Int64(nullable=False)
+    hit_count = dy.Int64(nullable=True)
+    trial_count = dy.Int64(nullable=True)
+    hit_rate = dy.Float64(nullable=True, min=0.0, max=1.0)
+    aim_rate = dy.Float64(nullable=True, min=0.0, max=1.0)
+    lower = dy.Float64(nullable=True)
+    upper = dy.Float64(nullable=True)
+    level = dy.Float64(nullable=False)
+    status = dy.String(nullable=False)
+
+
 PROCESS_TABLES: dict[str, type[dy.Schema]] = {
     "value_added": ValueAdded,
     "overrides": Overrides,
@@ -276,6 +313,7 @@ PROCESS_TABLES: dict[str, type[dy.Schema]] = {
     "rate_stability": RateStability,
     "rationality": Rationality,
     "pipeline_health": PipelineHealth,
+    "selfcheck": Selfcheck,
 }
 
 PROCESS_GRAINS: dict[str, tuple[str, ...]] = {
@@ -287,5 +325,6 @@ PROCESS_GRAINS: dict[str, tuple[str, ...]] = {
     "rate_stability": ("measure", "item", "scope", "period_start_on"),
     "rationality": ("layer", "category", "week_of_period", "test"),
     "pipeline_health": ("scope", "measure", "item"),
+    "selfcheck": ("measure",),
 }
 """What one row of each stands for."""

@@ -20,6 +20,7 @@ from pipelines.engine.accuracy import accuracy
 from pipelines.engine.bias import forecaster_bias, team_bias
 from pipelines.engine.miss import NO_MISS, as_known, miss_tables
 from pipelines.engine.reconciliation import reconciliation, totals, with_ledger
+from pipelines.engine.selfcheck import selfcheck as simulated_check
 from pipelines.errors import EditionError, TrustError, WorkspaceError
 from pipelines.ingest import FileReport, ingest_paths
 from pipelines.measures.landing import landing_choices, landing_tables, model_forecasts
@@ -36,6 +37,12 @@ from pipelines.warehouse.miss_facts import known_since, ledgers, members_at_end,
 
 SIMULATED_FOLDER = "simulated"
 SIMULATED_STAMP = "made-with.json"
+
+PUBLISHED_COMPANIES = 40
+"""Companies of its own shape that each edition is checked on: enough for a sentence, and a second or two of work."""
+
+MOST_FORECASTERS = 300
+"""Beyond it the check is left to the command, which nobody waits for while publishing."""
 
 
 def ingest(
@@ -93,6 +100,10 @@ def publish(
             tables |= landing_tables(prepared, tables, policy)
             progress.stage("Judging the process")
             tables |= process_tables(prepared, tables, policy, model=model_forecasts(tables["landing_backtest"]))
+            progress.stage("Checking itself")
+            tables["selfcheck"] = simulated_check(
+                pairs, policy, companies=PUBLISHED_COMPANIES, seed=1, most_forecasters=MOST_FORECASTERS
+            )
             progress.stage("Publishing")
             row = {
                 "as_of_at": prepared.as_of_at,
