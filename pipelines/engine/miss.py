@@ -131,8 +131,9 @@ def as_known(states: pl.DataFrame, since: Mapping[str, datetime], stages: pl.Dat
 
     An export without history carries every deal's last values back: whatever was won seems to have been due and called.
     So a period is kept only if changes of close dates were being recorded at its lock (``since``: field → first
-    recorded change). Where changes of the forecast category, or of the probability, are not recorded but those of the stage are,
-    the stage's own default stands in (``stages``: stage, forecast_category, default_probability_rate); else it is null.
+    recorded change). Where changes of the forecast category, or of the probability, are not recorded but those of the
+    stage are, the stage's own default stands in (``stages``: stage, forecast_category, default_probability_rate); else
+    it is null.
     """
     until = pl.col("until_at")
     if "close_on" not in since:
