@@ -106,7 +106,8 @@ final as (
         described.*,
         created.period_start_on as created_period_on,
         closed.period_start_on as closed_period_on,
-        greatest(described.closed_on - described.created_on, 0) as cycle_days
+        case when described.closed_on is not null then greatest(described.closed_on - described.created_on, 0) end
+            as cycle_days
     from described
     left join days as created
         on described.created_on = created.on_day and created.period_start_on in (select period_start_on from published)
