@@ -249,6 +249,33 @@ def test_a_spreadsheet_is_judged_by_its_calls_alone(tmp_path: Path) -> None:
     assert found["landing"].drop_nulls("lower").is_empty()
 
 
+def closed_deals(quarters: int) -> list[dict[str, Any]]:
+    """Two deals a month, won or lost, as one export at the end shows them: the last values, no history."""
+    created = [date(2020 + month // 12, 1 + month % 12, 3) for month in range(3 * quarters)]
+    return [
+        {
+            "opportunity_id": f"d{month}-{owner}",
+            "owner_id": owner,
+            "created_on": day,
+            "close_on": day + timedelta(days=40 + 9 * (month % 5)),
+            "stage": "Closed Won" if (month + len(owner)) % 3 else "Closed Lost",
+            "amount": 10_000 + 100 * month,
+        }
+        for month, day in enumerate(created)
+        for owner in ("ann", "robert")
+    ]
+
+
+def test_an_export_without_history_makes_no_range_of_hindsight(tmp_path: Path) -> None:
+    """Carried back, the last close date says of every won deal that it was due: a range of that would be a marvel."""
+    workspace = Workspace.at(tmp_path)
+    land(workspace, "opportunities", closed_deals(10))
+    found = measured(workspace)
+    assert found["periods"].filter(pl.col("status") == "closed").height >= 8
+    assert found["landing_backtest"].is_empty()
+    assert set(found["landing"]["status"].unique()) <= {"not_enough_history", "no_call"}
+
+
 def test_under_five_closed_periods_nothing_is_issued(tmp_path: Path) -> None:
     workspace = Workspace.at(tmp_path)
     land(workspace, "forecast_records", records(5))

@@ -31,6 +31,9 @@ NODES = 101
 """Deals of like odds and shocks of like size are taken together to solve for δ: a mean within 0.1 %."""
 LARGEST_CORRECTION = float(np.log(4.0))
 """A correction beyond ×4 is a fault in the data, not a lean of the odds."""
+LARGEST_SHOCK = 2.0
+"""Two probits either way turn a coin flip into 2 or 98 in 100: a shock beyond it is a fault in the data. Where every
+deal seems certain no shock moves anything, and the quotient would name one of hundreds."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,7 @@ def estimate_shock(past: list[PastPeriod], *, prior_periods: float = 2.0) -> Sho
     slope = sum(float(p.mean @ _density(probit(p.probability))) for p in past)
     elasticity = slope / expected.sum() if expected.sum() > 0 else 0.0
     widen = ((n - 1) / (n - 3) * (1 + 1 / n)) ** 0.5
-    sd = relative / elasticity * widen if elasticity > 0 else 0.0
+    sd = min(relative / elasticity * widen, LARGEST_SHOCK) if elasticity > 0 else 0.0
     return Shock(n, raw, n / (n + prior_periods) * raw, relative, float(elasticity), float(sd))
 
 

@@ -11,6 +11,7 @@ from scipy import special, stats
 
 from pipelines.engine.coverage import interval_score
 from pipelines.engine.deal_draws import (
+    LARGEST_SHOCK,
     AmountChange,
     OpenDeals,
     PastBusiness,
@@ -245,3 +246,13 @@ def test_blocks_do_not_change_the_law(monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_allclose(total.mean(axis=1), 0.4 * np.array([3, 12, 0, 13]), atol=0.12)
     won = np.unpackbits(bits, axis=1, count=20_000)
     np.testing.assert_array_equal(total[3], np.array([6.0, 7.0]) @ won)
+
+
+def test_certain_deals_that_fail_do_not_blow_the_shock_up() -> None:
+    """Odds of nearly 1 hardly move with a shock; that they failed in one period is no shock of hundreds."""
+    sure = np.full(12, 0.999)
+    past = [PastPeriod(sure, np.ones(12), np.ones(12), landed, 0.0, 0.0, 0.0) for landed in (12, 12, 3, 12, 12, 12)]
+    shock = estimate_shock(past)
+    assert shock.sd == LARGEST_SHOCK
+    shift = solve_shift(probit(sure), np.ones(12), shock_draws(shock.sd, 400, np.random.default_rng(1)), 0.0)
+    assert np.isfinite(shift.delta)
