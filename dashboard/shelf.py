@@ -21,12 +21,8 @@ from pipelines.warehouse.editions import EditionRef
 _NAME = re.compile(r"^(\d{8}T\d{6}Z)-[0-9a-f]{12}$")
 
 
-def current_id(workspace: Workspace) -> str | None:
-    """The edition that CURRENT names, unopened; None when nothing has been published."""
-    try:
-        return workspace.current.read_text(encoding="utf-8").strip()
-    except FileNotFoundError:
-        return None
+current_id = editions.current_id
+"""The edition that CURRENT names, unopened."""
 
 
 def on_offer(workspace: Workspace) -> tuple[tuple[str, str], ...]:

@@ -247,18 +247,19 @@ def export(
             "Run `forecast-trust publish` first, or name another folder with --workspace.",
         )
     frame = editions.read(ref, table)
-    if file_format == "parquet":
-        if out is None:
-            raise TrustError("Parquet is not text and cannot be printed.", "Name a file with --out FILE.")
-        frame.write_parquet(out)
-        return None
-    text = frame.write_csv() if file_format == "csv" else _as_json(frame)
+    if file_format == "parquet" and out is None:
+        raise TrustError("Parquet is not text and cannot be printed.", "Name a file with --out FILE.")
+    text = None if file_format == "parquet" else frame.write_csv() if file_format == "csv" else _as_json(frame)
     if out is None:
         return text
     try:
-        out.write_text(text, encoding="utf-8")
+        if text is None:
+            frame.write_parquet(out)
+        else:
+            out.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise TrustError(f"{out} cannot be written: {error.strerror}.", "Name another file with --out.") from error
+        reason = error.strerror or str(error).splitlines()[0][:200]
+        raise TrustError(f"{out} cannot be written: {reason}.", "Name another file with --out.") from error
     return None
 
 
@@ -283,7 +284,13 @@ def _scratch(workspace: Workspace) -> Iterator[Path]:
     for left in workspace.root.glob(".scratch-*"):
         if time.time() - left.stat().st_mtime > 86_400:
             shutil.rmtree(left, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(prefix=".scratch-", dir=workspace.root))
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=".scratch-", dir=workspace.root))
+    except OSError as error:
+        raise WorkspaceError(
+            f"The workspace {workspace.root} cannot be written: {error.strerror}.",
+            "Change its permissions or make room, and publish again.",
+        ) from error
     try:
         yield folder
     finally:

@@ -245,3 +245,13 @@ def test_a_pointer_to_nowhere_is_said_and_the_editions_are_still_listed(
     code, _, err = run("check", "--workspace", workspace)
     assert (code, len(err.splitlines())) == (1, 2)
     assert "forecast-trust publish" in err
+
+
+@pytest.mark.parametrize("file_format", ["csv", "json", "parquet"])
+def test_a_table_that_cannot_be_written_says_so(company: Path, tmp_path: Path, file_format: str) -> None:
+    code, out, err = run(
+        "export", "periods", "--workspace", company, "--format", file_format, "--out", tmp_path / "no" / "such.file"
+    )
+    assert (code, out, len(err.splitlines())) == (1, "", 2)
+    assert "cannot be written" in err
+    assert "--out" in err

@@ -216,3 +216,12 @@ def test_what_a_killed_publication_left_is_cleared_once_it_is_old(workspace: Wor
     editions.publish_edition(workspace, edition_row(), edition_tables())
     assert not old.exists()
     assert young.exists()
+
+
+def test_a_pointer_that_is_no_text_is_a_problem_with_a_remedy(workspace: Workspace) -> None:
+    workspace.create()
+    workspace.current.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(EditionError, match="CURRENT cannot be read"):
+        editions.current_id(workspace)
+    workspace.current.unlink()
+    assert editions.current_id(workspace) is None

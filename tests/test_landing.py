@@ -265,6 +265,7 @@ def test_every_input_table_lands_in_its_contracts_types(workspace: Workspace) ->
         (duckdb.OutOfMemoryException("Out of Memory Error: failed to pin block of size 256.0 KiB"), "more memory"),
         (duckdb.IOException('IO Error: Could not set lock on file "landing.duckdb"'), "in use by another process"),
         (duckdb.IOException("IO Error: No space left on device"), "is full"),
+        (duckdb.IOException('Cannot open file "landing.duckdb": Read-only file system'), "may not be written"),
     ],
 )
 def test_what_the_database_complains_of_is_said_as_what_it_is(error: duckdb.Error, said: str) -> None:

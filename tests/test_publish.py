@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import random
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 
 from pipelines import runs
 from pipelines.contracts import PUBLISHED_TABLES
+from pipelines.errors import WorkspaceError
 from pipelines.policy import DEFAULT_POLICY
 from pipelines.progress import Silent
 from pipelines.settings import Workspace
@@ -87,3 +90,15 @@ def test_tables_reach_the_engine_in_the_order_of_their_grain(tmp_path: Path) -> 
     assert tables["forecast_pairs"].height > 100
     for name, rows in tables.items():
         assert rows.equals(rows.sort(GRAINS[name], nulls_last=True, maintain_order=True)), name
+
+
+def test_a_workspace_that_may_not_be_written_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace = _bring(tmp_path, THIN["one open deal, no closed period"])
+
+    def refuse(*_: object, **__: object) -> str:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    # The user who runs the tests may be root, whom no permission stops.
+    monkeypatch.setattr("pipelines.runs.tempfile.mkdtemp", refuse)
+    with pytest.raises(WorkspaceError, match="cannot be written: Read-only file system"):
+        runs.publish(workspace, Silent())

@@ -122,13 +122,10 @@ def publish_edition(workspace: Workspace, row: Mapping[str, object], tables: Map
     return ref
 
 
-def current(workspace: Workspace) -> EditionRef | None:
-    """The edition that CURRENT names; None when nothing has been published.
-
-    Errors: EditionError when CURRENT names an edition that is not there, or cannot be read.
-    """
+def current_id(workspace: Workspace) -> str | None:
+    """What CURRENT names, unopened; None when nothing has been published. Errors: EditionError if it is no text."""
     try:
-        name = workspace.current.read_text(encoding="utf-8").strip()
+        return workspace.current.read_text(encoding="utf-8").strip()
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
@@ -136,7 +133,15 @@ def current(workspace: Workspace) -> EditionRef | None:
             f"{workspace.current} cannot be read, so that no edition is the current one.",
             "Remove it, then run `forecast-trust publish`.",
         ) from error
-    return find(workspace, name)
+
+
+def current(workspace: Workspace) -> EditionRef | None:
+    """The edition that CURRENT names; None when nothing has been published.
+
+    Errors: EditionError when CURRENT names an edition that is not there, or cannot be read.
+    """
+    edition_id = current_id(workspace)
+    return None if edition_id is None else find(workspace, edition_id)
 
 
 def find(workspace: Workspace, edition_id: str) -> EditionRef:

@@ -118,6 +118,10 @@ def trouble(path: Path, error: duckdb.Error) -> WorkspaceError:
         )
     if "No space left" in text:
         return WorkspaceError(f"The disk of {path.name} is full.", "Make room and run the command again.")
+    if "Read-only file system" in text or "Permission denied" in text:
+        return WorkspaceError(
+            f"{path.name} may not be written here.", "Change the folder's permissions, or choose another --workspace."
+        )
     first_line = text.strip().splitlines()[0] if text.strip() else type(error).__name__
     return WorkspaceError(
         f"{path.name} cannot be read as a database: {first_line[:200]}.",
