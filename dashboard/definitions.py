@@ -17,6 +17,7 @@ import dataframely as dy
 from dashboard import theme
 from pipelines import policy
 from pipelines.contracts import INPUT_TABLES, InputTable
+from pipelines.engine import calibration, rationality, stability, value_added
 
 SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     (
@@ -49,6 +50,29 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("Was it luck?", "pipelines.engine.luck:luck"),
             ("Whose error it is over time", "pipelines.engine.luck:error_shares"),
             ("Closed won and bookings", "pipelines.engine.reconciliation:reconciliation"),
+        ),
+    ),
+    (
+        "Is the pipeline sound, and do rates hold?",
+        (
+            ("Pipeline health", "pipelines.engine.health:pipeline_health"),
+            ("When an open deal is old", "pipelines.engine.health:ageing_limits"),
+            ("Why an interval is wider than its deals say", "pipelines.engine.shares:inflation"),
+            ("Stable, drifting, jumpy", "pipelines.engine.stability"),
+            ("Where a rate lands next", "pipelines.engine.dispersion:next_period_band"),
+        ),
+    ),
+    (
+        "Does judgement help, and are probabilities true?",
+        (
+            ("Value added, step by step", "pipelines.engine.value_added:value_added"),
+            ("What each step said", "pipelines.measures.ladder"),
+            ("The naive forecasts", "pipelines.engine.value_added:naive_forecasts"),
+            ("By chance alone", "pipelines.engine.value_added:sign_flip_p_value"),
+            ("What overrides bring", "pipelines.engine.overrides:override_summary"),
+            ("Whether probabilities are true", "pipelines.engine.calibration:probability_calibration"),
+            ("Fields that know the outcome", "pipelines.engine.leaks"),
+            ("Do calls use what was known?", "pipelines.engine.rationality:pooled_mincer_zarnowitz"),
         ),
     ),
     (
@@ -250,4 +274,15 @@ def evidence_needed(stated: Mapping[str, str]) -> list[tuple[str, str]]:
         ),
         ("The interval of a team's or the company's lean", periods("min_periods_company")),
         ("Skill against the naive forecast", periods("min_periods_accuracy")),
+        ("A word for a step of judgement", f"{theme.plural(value_added.MIN_PERIODS_VERDICT, 'closed period')} of both"),
+        (
+            "A word for win probabilities",
+            f"{calibration.MIN_DEALS_VERDICT} deals over "
+            f"{theme.plural(calibration.MIN_PERIODS_VERDICT, 'closed period')}",
+        ),
+        (
+            "Whether a rate is stable",
+            f"{theme.plural(stability.MIN_PERIODS, 'closed period')} of {stability.MIN_TRIALS} deals",
+        ),
+        ("Whether a lean has changed", theme.plural(rationality.MIN_PERIODS_CHANGE, "closed period")),
     ]

@@ -135,7 +135,8 @@ def test_rates_of_what_left_a_stage_and_of_what_closed(lived: dict[str, pl.DataF
 def state(number: str, week: int = 3, **more: Any) -> dict[str, Any]:
     return {
         "period_start_on": date(2026, 1, 1), "week_of_period": week, "opportunity_id": number,
-        "period_status": "closed", "existed": True, "won_by_week": False, "is_due": True, "lock_stage": "Proposal", "lock_owner_id": "ann",
+        "period_status": "closed", "existed": True, "won_by_week": False, "is_due": True, "lock_stage": "Proposal",
+        "lock_owner_id": "ann",
         "lock_probability_rate": None, "lock_amount": Decimal(100), "end_amount": None, "outcome": "lost",
     } | more  # fmt: skip
 
