@@ -13,7 +13,17 @@ from tests.browser import harness
 from tests.browser.harness import Chromium, Server, Visit, visiting
 from tests.dashboard import editions
 
-PAGES = ("/", "/forecasters", "/forecaster?forecaster={forecaster}", "/pipeline", "/value-added", "/data", "/method")
+PAGES = (
+    "/",
+    "/forecasters",
+    "/forecaster?forecaster={forecaster}",
+    "/pipeline",
+    "/value-added",
+    "/miss",
+    "/reconcile",
+    "/data",
+    "/method",
+)
 LOOKS = [(1440, False), (1440, True), (390, False), (390, True)]
 TOLERATED = "404 (Not Found)"
 """The framework looks for its health address below the page's own path first, and finds it at the second try."""
