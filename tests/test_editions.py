@@ -225,3 +225,12 @@ def test_a_pointer_that_is_no_text_is_a_problem_with_a_remedy(workspace: Workspa
         editions.current_id(workspace)
     workspace.current.unlink()
     assert editions.current_id(workspace) is None
+
+
+def test_an_edition_of_another_version_is_not_called_damaged(workspace: Workspace) -> None:
+    ref = editions.publish_edition(workspace, edition_row(), edition_tables())
+    with duckdb.connect(str(ref.path)) as con:
+        con.execute("alter table deals drop column push_count; drop table quotas")
+    for table in ("deals", "quotas"):
+        with pytest.raises(EditionError, match="published by another version"):
+            editions.read(ref, table)

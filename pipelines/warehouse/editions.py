@@ -471,6 +471,11 @@ def _reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     try:
         with duckdb.connect(str(path), read_only=True, config=_CONFIG) as con:
             yield con
+    except (duckdb.BinderException, duckdb.CatalogException) as error:
+        raise EditionError(
+            f"The edition {path.stem} was published by another version of this program, and lacks what is asked for.",
+            "Publish again with `forecast-trust publish`, or read it with the version that made it.",
+        ) from error
     except duckdb.Error as error:
         raise EditionError(
             f"The edition {path.stem} cannot be read: {str(error).strip().splitlines()[0][:200]}.",
