@@ -13,11 +13,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import dataframely as dy
+import polars as pl
 
 from dashboard import theme
 from pipelines import policy
 from pipelines.contracts import INPUT_TABLES, InputTable
-from pipelines.engine import calibration, rationality, stability, value_added
+from pipelines.engine import calibration, rationality, selfcheck, stability, value_added
 
 SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     (
@@ -37,6 +38,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("Own record and peers' together", "pipelines.engine.pooling"),
             ("The lean of a team", "pipelines.engine.team:team_bias"),
             ("Do forecasters differ at all?", "pipelines.engine.team:heterogeneity_p_value"),
+            ("Would we be right about a company like this?", "pipelines.engine.selfcheck:selfcheck"),
         ),
     ),
     (
@@ -254,6 +256,40 @@ def operating_characteristics() -> Study:
             "(tests/benchmarks/labels.py says how they are made)."
         ),
     )
+
+
+def self_check(table: pl.DataFrame) -> Study:
+    """The study above for this very company: ``table``, the edition's own ``selfcheck``. No rows where it did not run,
+    and the introduction says why."""
+    headings = ("Question", "Answer", "Counted")
+    source = "The command forecast-trust selfcheck draws as many companies as you like (pipelines/engine/selfcheck.py)."
+    status = "no_call" if table.is_empty() else table["status"][0]
+    if status != "ok":
+        return Study(WHY_NO_CHECK[status], headings, (), source)
+    rows = tuple((question, sentence, counted) for question, counted, sentence in selfcheck.in_words(table))
+    return Study(
+        introduction=(
+            f"{selfcheck.shape_in_words(table)} Each has the calls of this company, leans that are known, and as much "
+            "chance as its quarters show; the engine of these pages then measures it without knowing them."
+        ),
+        headings=headings,
+        rows=rows,
+        source=source,
+    )
+
+
+WHY_NO_CHECK = {
+    "no_call": "Nothing to check yet: no call of a closed period is known at the lock week.",
+    "not_enough_history": (
+        f"Nothing to check yet: {selfcheck.FEWEST_PERIODS} closed periods with calls are needed to know the company's "
+        "shape."
+    ),
+    "one_forecaster": (
+        f"Nothing to check yet: {selfcheck.FEWEST_FORECASTERS} forecasters with calls and landings in two closed "
+        "periods are needed to know the company's shape."
+    ),
+    "too_many_forecasters": "With so many forecasters, the check is left to the command: it takes a while.",
+}
 
 
 def _rate(text: str) -> str:

@@ -16,6 +16,7 @@ import click
 
 from pipelines import runs
 from pipelines.contracts import INPUT_TABLES, PUBLISHED_TABLES
+from pipelines.engine.selfcheck import in_words, shape_in_words
 from pipelines.errors import TrustError
 from pipelines.ingest import FileReport
 from pipelines.progress import Spoken
@@ -188,6 +189,20 @@ def check(workspace: Path) -> None:
             f"{len(broken)} of {len(findings)} checks are broken.",
             "Publish again; if it stays broken, restore landing.duckdb from a backup.",
         )
+
+
+@main.command()
+@_workspace
+@click.option("--edition", "edition_id", help="An edition's id; the current one by default.")
+@click.option("--companies", default=200, show_default=True, type=click.IntRange(20, 10_000), help="How many to draw.")
+@click.option("--seed", default=1, show_default=True, type=click.IntRange(0), help="Same seed, same companies.")
+@_speaks_plainly
+def selfcheck(workspace: Path, edition_id: str | None, companies: int, seed: int) -> None:
+    """Simulate companies of this one's shape, measure them, and say how often the engine was right."""
+    table = runs.selfcheck(Workspace.at(workspace), Spoken(), edition_id=edition_id, companies=companies, seed=seed)
+    click.echo(shape_in_words(table))
+    for question, counted, sentence in in_words(table):
+        click.echo(f"{question:<40}{counted:>16}  {sentence}")
 
 
 @main.command()

@@ -282,9 +282,9 @@ class Selfcheck(dy.Schema):
 
     ``hit_count`` of ``trial_count``: ranges that held the truth (``forecaster_range``, ``company_range``); forecasters
     given a lean (``leans_named``); given leans with the wrong sign (``wrong_way``); true leans beyond 15 % that were
-    named with the right sign (``leans_found``); companies in which everybody is alike and unbiased and nobody was named
-    (``alike_unnamed``). ``lower, upper`` hold ``hit_rate`` at ``level``; ``aim_rate`` what it is meant to be, null where
-    nothing is. ``layer``, ``category``, ``forecaster_count``, ``period_count``: the calls whose shape was taken.
+    named with the right sign (``leans_found``); companies of people all alike and unbiased in which nobody was named
+    (``alike_unnamed``). ``lower, upper`` hold ``hit_rate`` at ``level``; ``aim_rate``: what it is meant to be, or null.
+    ``layer``, ``category``, ``forecaster_count``, ``period_count``: the calls whose shape was taken.
     ``status``: ``ok``; ``no_call``, ``not_enough_history``, ``one_forecaster``, ``too_many_forecasters`` (no numbers).
     """
 

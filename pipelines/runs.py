@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +20,7 @@ from pipelines.engine.accuracy import accuracy
 from pipelines.engine.bias import forecaster_bias, team_bias
 from pipelines.engine.miss import NO_MISS, as_known, miss_tables
 from pipelines.engine.reconciliation import reconciliation, totals, with_ledger
+from pipelines.engine.selfcheck import FEWEST_FORECASTERS, FEWEST_PERIODS
 from pipelines.engine.selfcheck import selfcheck as simulated_check
 from pipelines.errors import EditionError, TrustError, WorkspaceError
 from pipelines.ingest import FileReport, ingest_paths
@@ -38,7 +39,7 @@ from pipelines.warehouse.miss_facts import known_since, ledgers, members_at_end,
 SIMULATED_FOLDER = "simulated"
 SIMULATED_STAMP = "made-with.json"
 
-PUBLISHED_COMPANIES = 40
+PUBLISHED_COMPANIES = 25
 """Companies of its own shape that each edition is checked on: enough for a sentence, and a second or two of work."""
 
 MOST_FORECASTERS = 300
@@ -224,6 +225,40 @@ def check(workspace: Workspace) -> list[Finding]:
     for name, holds, detail in editions.verify(ref):
         findings.append(Finding(name, holds, detail))
     return findings
+
+
+def selfcheck(
+    workspace: Workspace,
+    progress: Progress,
+    *,
+    edition_id: str | None = None,
+    companies: int = 200,
+    seed: int = 1,
+    policy: Policy = DEFAULT_POLICY,
+) -> pl.DataFrame:
+    """``process_contracts.Selfcheck`` rows: the engine measured on simulated companies of the edition's own shape.
+
+    Errors: EditionError without an edition; TrustError where there is too little history to take a shape from.
+    """
+    ref = editions.find(workspace, edition_id) if edition_id else editions.current(workspace)
+    if ref is None:
+        raise EditionError(
+            f"No edition has been published in {workspace.root}.",
+            "Run `forecast-trust publish` first, or name another folder with --workspace.",
+        )
+    progress.stage(f"Simulating {companies} companies of this shape")
+    pairs = editions.read(ref, "forecast_pairs", where={"week_of_period": ref.lock_week, "status": "closed"})
+    table = simulated_check(pairs, replace(policy, lock_week=ref.lock_week), companies=companies, seed=seed)
+    progress.done()
+    status, periods, forecasters = table.select("status", "period_count", "forecaster_count").row(0)
+    if status != "ok":
+        raise TrustError(
+            f"The self-check needs {FEWEST_PERIODS} closed periods and {FEWEST_FORECASTERS} forecasters with calls and "
+            f"landings in at least {policy.min_periods_value} of them, and the edition {ref.edition_id} has "
+            f"{periods} and {forecasters}.",
+            "Bring more history with `forecast-trust ingest PATH` and publish again, or try `forecast-trust demo`.",
+        )
+    return table
 
 
 def export(

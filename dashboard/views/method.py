@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import polars as pl
 import streamlit as st
 
 from dashboard import definitions, shelf, tables, theme
@@ -20,6 +21,7 @@ def page(filters: Filters) -> None:
         "positive error means that the call ran high. A **landing rate** is what landed ÷ what was called."
     )
     _how_sure(stated)
+    _your_shape(shelf.table(ref, "selfcheck"))
     for question, entries in definitions.definitions():
         st.header(question, anchor=False)
         for entry in entries:
@@ -55,6 +57,21 @@ def _how_sure(stated: dict[str, str]) -> None:
         )
     )
     st.caption(theme.escape(study.source))
+
+
+def _your_shape(table: pl.DataFrame) -> None:
+    st.subheader("For a company of your shape", anchor=False)
+    found = definitions.self_check(table)
+    st.markdown(theme.escape(found.introduction))
+    if found.rows:
+        st.html(
+            tables.table(
+                [Column(found.headings[0]), Column(found.headings[1]), Column(found.headings[2], is_number=True)],
+                found.rows,
+                caption="Self-check",
+            )
+        )
+    st.caption(theme.escape(found.source))
 
 
 def _bring_your_own() -> None:

@@ -1,4 +1,4 @@
-"""Would the engine be right about a company of this shape? Companies like it are simulated, with known leans, and measured.
+"""Would the engine be right about a company of this shape? Companies like it, with known leans, are drawn and measured.
 
 What a method promises in general says little about twelve people with seven quarters. So the company's own shape is
 taken from its closed calls, companies of that shape are drawn with leans that are known, and the engine that publishes
@@ -8,6 +8,7 @@ measures them (simulation-based calibration; Talts et al. 2018).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -39,7 +40,9 @@ LARGEST_FACTOR = 10.0
 """A forecaster's chance error is drawn at most so many times its estimate: a record of two quarters allows any."""
 
 SMALLEST_NOISE = 1e-8
+
 SHOCK_FLOOR = 0.1
+"""Taking the shock out of a forecaster's scatter leaves at least this share of it."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +167,7 @@ def _place(word: str, words: tuple[str, ...]) -> int:
 def shape_of(part: Slice, policy: Policy) -> Shape | None:
     """The shape of one company; None where fewer than two forecasters have a usable record.
 
-    The shared shock is part of every forecaster's own scatter too, and is taken out of it here: it would be drawn twice.
+    The shared shock is part of every forecaster's own scatter too, and is taken out of it: it would be drawn twice.
     """
     closed = part.closed
     unit, units = codes(closed["forecaster_id"])
@@ -296,5 +299,95 @@ def _aims(policy: Policy) -> dict[str, float]:
         "forecaster_range": policy.level,
         "company_range": policy.level,
         "wrong_way": policy.flag_mean_lfsr,
-        "alike_unnamed": 1.0 - policy.flag_mean_lfsr,
+        # Two tests must both stay silent, each of which speaks of nothing this often (``bias.anybody_leans``).
+        "alike_unnamed": 1.0 - 2.0 * policy.flag_mean_lfsr,
     }
+
+
+def shape_in_words(table: pl.DataFrame) -> str:
+    """What companies were simulated: ``40 simulated companies of this shape: ...``; ``table``: ``Selfcheck`` rows."""
+    row = table.row(0, named=True)
+    return (
+        f"{row['company_count']} simulated companies of this shape: {row['forecaster_count']} forecasters over "
+        f"{row['period_count']} closed periods, {row['layer']} layer, {str(row['category']).replace('_', ' ')} calls."
+    )
+
+
+def in_words(table: pl.DataFrame) -> list[tuple[str, str, str]]:
+    """(what is asked, hits of trials, one sentence) per measure; ``table``: ``Selfcheck`` rows with status ``ok``."""
+    rows = {row["measure"]: row for row in table.iter_rows(named=True)}
+    return [
+        (
+            QUESTIONS[measure],
+            f"{rows[measure]['hit_count']:,} of {rows[measure]['trial_count']:,}",
+            _sentence(rows[measure]),
+        )
+        for measure in SELFCHECK_MEASURES
+    ]
+
+
+QUESTIONS = {
+    "forecaster_range": "Does a forecaster's range hold the truth?",
+    "company_range": "Does the company's range?",
+    "leans_named": "How many are named?",
+    "wrong_way": "Does a name point the wrong way?",
+    "leans_found": "Is a real lean found?",
+    "alike_unnamed": "Is anybody named where nobody leans?",
+}
+
+
+def _sentence(row: dict[str, Any]) -> str:
+    """One measure in words, with how sure the share is and, where there is an aim, whether it was met."""
+    measure = row["measure"]
+    if not row["trial_count"]:
+        return NONE_TO_COUNT.get(measure, "Nothing could be measured.")
+    share, sure = _of_a_hundred(row["hit_rate"]), f"({_interval(row)})"
+    is_one = share == "1"
+    if measure in ("forecaster_range", "company_range"):
+        return _of_ranges(row, share, sure)
+    if measure == "leans_named":
+        sentence = (
+            f"{row['hit_count'] / row['company_count']:.1f} of {row['forecaster_count']} forecasters in a company."
+        )
+    elif measure == "wrong_way":
+        aim = _of_a_hundred(row["aim_rate"])
+        sentence = f"Of 100 names, {share} {'points' if is_one else 'point'} the wrong way {sure}"
+        is_met = round(row["lower"], 2) <= row["aim_rate"]
+        sentence += f"; meant are at most {aim}." if is_met else f": more than the {aim} meant, so hold a name lightly."
+    elif measure == "leans_found":
+        sentence = f"Of 100 forecasters who lean by more than 15 %, {share} {'is' if is_one else 'are'} named {sure}."
+    else:
+        sentence = (
+            f"Of 100 companies whose forecasters are all alike and unbiased, {share} {'sees' if is_one else 'see'} "
+            f"nobody named {sure}; meant are at least {_of_a_hundred(row['aim_rate'])}."
+        )
+    return sentence
+
+
+NONE_TO_COUNT = {
+    "wrong_way": "Nobody was named, so no name could point the wrong way.",
+    "leans_found": "No forecaster of these companies leaned by more than 15 %, so there was none to find.",
+}
+
+
+def _of_ranges(row: dict[str, Any], share: str, sure: str) -> str:
+    whose = "" if row["measure"] == "forecaster_range" else " for the company"
+    sentence = f"Of 100 ranges{whose} meant to hold {_of_a_hundred(row['aim_rate'])}, {share} held {sure}."
+    if round(row["upper"], 2) < row["aim_rate"]:
+        sentence += " That is too few: read these ranges as a little too narrow."
+    elif round(row["lower"], 2) > row["aim_rate"]:
+        sentence += " That is more than meant: these ranges are wider than they need be."
+    return sentence
+
+
+def _interval(row: dict[str, Any]) -> str:
+    return f"{100 * row['lower']:.0f} to {100 * row['upper']:.0f} with {100 * row['level']:.0f} % confidence"
+
+
+def _of_a_hundred(rate: float) -> str:
+    """A share as a whole number of a hundred; nothing and everything are said only where they are meant."""
+    if 0.0 < rate < 0.005:
+        return "fewer than 1"
+    if 0.995 < rate < 1.0:
+        return "more than 99"
+    return f"{100 * rate:.0f}"
