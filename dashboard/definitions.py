@@ -31,6 +31,17 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         ),
     ),
     (
+        "Where will it land, and did such ranges hold?",
+        (
+            ("Where the period lands", "pipelines.engine.outlook:Outlook"),
+            ("Deals, call, and both together", "pipelines.engine.landing"),
+            ("Odds in twenty", "pipelines.engine.outlook:misses"),
+            ("The chance of a deal", "pipelines.engine.competing_risks"),
+            ("A past range", "pipelines.landing_contracts:LandingBacktest"),
+            ("Whether ranges held", "pipelines.engine.coverage:coverage_verdict"),
+        ),
+    ),
+    (
         "Who leans, which way, how surely?",
         (
             ("A forecaster's lean", "pipelines.engine.bias:forecaster_bias"),

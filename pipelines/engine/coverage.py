@@ -56,7 +56,12 @@ def _exact_p_value(hits: int, count: int, nominal: float) -> float:
 
 
 def coverage_verdict(hits: int, count: int, nominal: float, *, least: int = LEAST_PERIODS, size: float = 0.1) -> str:
-    """``too_few`` (under ``least`` periods), ``too_narrow``, ``too_wide`` or ``consistent`` with the promise."""
+    """**Whether ranges held.** ``too_few`` (under ``least`` periods), ``too_narrow``, ``too_wide`` or ``consistent``.
+
+    A range that keeps its promise holds what lands with chance ``nominal``. So few hits as happen to such a range in at
+    most ``size`` of cases show it too narrow, so many show it too wide: of twelve 80 % ranges seven or fewer, or all.
+    Between these, n periods cannot tell it from one that keeps its promise.
+    """
     if count < least:
         return "too_few"
     narrow, wide = telling_limits(count, nominal, size)

@@ -39,6 +39,14 @@ IN_FULL = ("company", "executive", "manager")
 """Kinds of scope whose quantiles are published for each method; of a rep, ``combined`` alone."""
 
 
+STATES = (
+    "period_start_on", "week_of_period", "until_at", "opportunity_id", "existed", "won_by_week", "lock_owner_id",
+    "lock_stage", "lock_amount", "is_due", "age_days", "sales_motion", "outcome", "end_owner_id", "end_amount",
+    "end_on",
+)  # fmt: skip
+"""What is kept of ``deal_states``: six looks at each of a dozen periods' deals, so names and reasons stay behind."""
+
+
 @dataclass(frozen=True)
 class LandingFacts:
     """Everything landings are made from, for all weeks at once.
@@ -202,7 +210,7 @@ def landing_facts(
     reps = tables["scopes"].filter(pl.col("scope_kind") == "rep")["scope"]
     since = known_since(prepared)
     facts = LandingFacts(
-        states=deal_states(prepared, weeks, policy),
+        states=deal_states(prepared, weeks, policy).select(STATES),
         looks=looks.filter(pl.col("week_of_period").is_in(weeks)),
         calls=chosen.select("period_start_on", "week_of_period", "forecaster_id", "forecast_amount"),
         recorded=records.unique(["period_start_on", "forecaster_id"]).select(

@@ -2,7 +2,7 @@
 
 Every variant is a company of its own state: ``full`` (people who differ), ``alike`` (one common lean), ``one_rep``,
 ``two_quarters``, ``no_calls`` (deals only), ``stale`` (nothing new for weeks), ``records`` (a spreadsheet of closed
-periods, no people, no currency).
+periods, no people, no currency), ``held`` and ``failed`` (ranges are issued, and past ones did or did not hold).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from pipelines.engine.bias import forecaster_bias, team_bias
 from pipelines.policy import DEFAULT_POLICY, METHOD_VERSION
 from pipelines.settings import Workspace
 from pipelines.warehouse.editions import EditionRef, publish_edition
+from tests.dashboard.outlooks import landing_tables
 
 AS_OF = datetime.fromisoformat("2026-11-18T18:30")
 OPEN_START = date(2026, 10, 1)
@@ -44,6 +45,9 @@ class Variant:
     currency: str = "USD"
     has_people: bool = True
     source: str = "submissions"
+    quota: int = 1_500_000
+    range_misses: int | None = None
+    """How many of the past ranges failed; no range is issued where it is left out."""
     seed: int = 7
 
 
@@ -58,6 +62,8 @@ VARIANTS = {
     "records": Variant(
         has_open_call=False, is_simulated=False, currency="XXX", has_people=False, source="records", quarters=8, reps=4
     ),
+    "held": Variant(range_misses=2, quota=1_330_000, spread=0.02, lean=1.0, noise=0.05, reps=8),
+    "failed": Variant(range_misses=8, quota=1_330_000, spread=0.02, lean=1.0, noise=0.05, reps=8),
     "many": Variant(reps=2_000, quarters=6),
 }
 
@@ -91,6 +97,8 @@ def publish(workspace: Workspace, variant: Variant) -> EditionRef:
         "accuracy": accuracy(pairs, DEFAULT_POLICY),
         "policy": pl.DataFrame(DEFAULT_POLICY.as_rows()),
     }
+    if variant.range_misses is not None:
+        tables |= _landing(variant, pairs)
     for name, schema in PUBLISHED_TABLES.items():
         if name != "edition" and name not in tables:
             tables[name] = schema.create_empty()
@@ -109,6 +117,19 @@ def publish(workspace: Workspace, variant: Variant) -> EditionRef:
         "is_simulated": variant.is_simulated,
     }
     return publish_edition(workspace, row, tables)
+
+
+def _landing(variant: Variant, pairs: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    now = pairs.filter((pl.col("period_start_on") == OPEN_START) & (pl.col("week_of_period") == 6))
+    return landing_tables(
+        open_start=OPEN_START,
+        week=6,
+        closed=quarter_starts(variant.quarters),
+        scopes=("company", "m1"),
+        call=float(now["forecast_amount"].sum()),
+        quota=float(variant.quota * variant.reps),
+        misses=variant.range_misses or 0,
+    )
 
 
 def workspace_of(folder: Path, name: str) -> Workspace:
@@ -228,7 +249,7 @@ def _quotas(variant: Variant) -> pl.DataFrame:
     return _fitted(
         "quotas",
         [
-            {"person_id": who, "period_start_on": OPEN_START, "quota_amount": Decimal(1_500_000)}
+            {"person_id": who, "period_start_on": OPEN_START, "quota_amount": Decimal(variant.quota)}
             for who in _ids(variant)
         ],
     )

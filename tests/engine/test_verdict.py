@@ -55,6 +55,11 @@ GOOD = Evidence(
         ({"lower": None, "upper": None, "nothing_landed": True}, "do_not_rely", ("nothing_landed",)),
         ({"lower": None, "nothing_landed": True, "period_count": 3}, "not_enough_history", ("few_periods",)),
         ({"has_call": False, "period_count": 0}, "not_enough_history", ("no_calls",)),
+        ({"range_verdict": "consistent"}, "trust", ("on_record",)),
+        ({"range_verdict": "too_few"}, "trust", ("on_record",)),
+        ({"range_verdict": "too_wide"}, "trust", ("on_record",)),
+        ({"range_verdict": "too_narrow"}, "trust_with_care", ("range_failed",)),
+        ({"range_verdict": "too_narrow", "is_stale": True}, "do_not_rely", ("stale", "range_failed")),
         ({"fair_count": 3, "skill_rate": -0.1}, "trust_with_care", ("scattered", "no_better_than_naive")),
     ],
 )
