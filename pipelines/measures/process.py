@@ -26,6 +26,10 @@ from pipelines.warehouse.history import Prepared
 BAND_DRAWS = 200
 """Draws of the consistency band: its 5 % point moves by a hundredth between seeds, and publishing stays quick."""
 
+MANY_LOOKS = 20_000
+FEWER_DRAWS = 100
+"""Beyond that many looks at deals the band is a hair's breadth, and half the draws place it as well."""
+
 
 def process_tables(
     prepared: Prepared,
@@ -101,7 +105,13 @@ def periods_per_year(periods: pl.DataFrame) -> int:
 def _calibration(looks: pl.DataFrame, policy: Policy, *, seed: int) -> pl.DataFrame:
     """Each source and horizon with the shock that its own deals share."""
     parts = [
-        probability_calibration(part, policy, seed=seed, factor_sd=shared_shock(part), draws=BAND_DRAWS)
+        probability_calibration(
+            part,
+            policy,
+            seed=seed,
+            factor_sd=shared_shock(part),
+            draws=BAND_DRAWS if part.height <= MANY_LOOKS else FEWER_DRAWS,
+        )
         for _, part in looks.group_by(["source", "week_of_period"], maintain_order=True)
     ]
     return pl.concat(parts) if parts else ProbabilityCalibration.create_empty()
