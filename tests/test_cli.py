@@ -121,6 +121,42 @@ def test_pairs_keep_the_sign_rule(company: Path) -> None:
         assert error == forecast - actual
 
 
+def test_the_self_check_says_how_often_ranges_held(company: Path) -> None:
+    arguments: list[str | Path] = ["selfcheck", "--workspace", company, "--companies", "20"]
+    code, out, err = run(*arguments)
+    assert code == 0, err
+    first, *lines = out.splitlines()
+    people = {row["forecaster_id"] for row in table(company, "forecast_pairs") if row["layer"] == "rep"}
+    assert first.startswith("20 simulated companies of this shape: ")
+    assert int(first.split(": ")[1].split()[0]) <= len(people)
+    assert "over 7 closed periods" in first
+    assert len(lines) == 6
+    assert "Of 100 ranges meant to hold 80, " in lines[0]
+    assert run(*arguments)[1] == out
+    assert run(*arguments, "--seed", "2")[1] != out
+    # The edition holds the same check, on fewer companies.
+    published = table(company, "selfcheck")
+    assert {row["status"] for row in published} == {"ok"}
+    assert len(published) == 6
+
+
+def test_the_self_check_refuses_a_company_without_history(tmp_path: Path) -> None:
+    rows = [f"{who},2026-0{month}-01,100,9{month}" for who in ("a", "b") for month in (1, 4, 7)]
+    sheet = tmp_path / "calls.csv"
+    sheet.write_text("forecaster_id,period_start_on,forecast_amount,actual_amount\n" + "\n".join(rows) + "\n")
+    workspace = tmp_path / "workspace"
+    for arguments in (["ingest", sheet], ["publish"]):
+        code, _, err = run(*arguments, "--workspace", workspace)
+        assert code == 0, err
+    code, out, err = run("selfcheck", "--workspace", workspace)
+    assert (code, out) == (1, "")
+    problem, remedy = [line for line in err.splitlines() if not line.startswith("Simulating")]
+    assert "needs 4 closed periods and 2 forecasters" in problem
+    assert "has 3 and 2" in problem
+    assert "forecast-trust ingest" in remedy
+    assert {row["status"] for row in table(workspace, "selfcheck")} == {"not_enough_history"}
+
+
 def test_export_formats_agree(company: Path, tmp_path: Path) -> None:
     rows = table(company, "team_bias")
     code, out, _ = run("export", "team_bias", "--workspace", company, "--format", "json")
@@ -141,6 +177,9 @@ def test_export_formats_agree(company: Path, tmp_path: Path) -> None:
         (["publish"], 1, "Nothing has landed"),
         (["check"], 1, "No edition"),
         (["export", "forecast_pairs"], 1, "No edition"),
+        (["selfcheck"], 1, "No edition"),
+        (["selfcheck", "--companies", "3"], 2, "3"),
+        (["selfcheck", "--edition", "nowhere"], 1, "no edition"),
         (["ingest", "nowhere.csv"], 1, "nowhere.csv"),
         (["export", "no_such_table"], 2, "no_such_table"),
         (["publish", "--as-of", "soon"], 2, "soon"),

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import inspect
 
+import numpy as np
 import pytest
 
 from dashboard import definitions
 from pipelines.contracts import INPUT_TABLES
+from pipelines.engine.selfcheck import selfcheck
 from pipelines.engine.verdict import verdict
 from pipelines.policy import DEFAULT_POLICY, Policy
+from tests.engine.records_made import pairs_of
 
 STATED = {row["name"]: row["value"] for row in DEFAULT_POLICY.as_rows()}
 
@@ -71,3 +74,21 @@ def test_the_study_has_the_rows_it_promises() -> None:
     # Below six quarters nobody is given a word, so none can be wrong.
     assert study.rows[0][1] == "0.0"
     assert study.rows[0][2] == "—"
+
+
+def test_the_self_check_is_told_or_why_it_is_not() -> None:
+    rng = np.random.default_rng(3)
+    calls = {who: [(100_000.0, float(rng.gamma(10.0, 9_000.0))) for _ in range(8)] for who in "abcd"}
+    told = definitions.self_check(selfcheck(pairs_of(calls, won_count=9), DEFAULT_POLICY, companies=5, seed=1))
+    assert told.introduction.startswith("5 simulated companies of this shape: 4 forecasters over 8 closed periods")
+    assert len(told.rows) == 6
+    assert all(len(row) == len(told.headings) for row in told.rows)
+    assert told.rows[0][1].startswith("Of 100 ranges meant to hold 80, ")
+
+    many = selfcheck(pairs_of(calls), DEFAULT_POLICY, companies=5, seed=1, most_forecasters=3)
+    short = selfcheck(pairs_of({who: some[:3] for who, some in calls.items()}), DEFAULT_POLICY, companies=5, seed=1)
+    alone = selfcheck(pairs_of({"a": calls["a"]}), DEFAULT_POLICY, companies=5, seed=1)
+    reasons = [definitions.self_check(table) for table in (many, short, alone, alone.clear())]
+    assert [reason.rows for reason in reasons] == [()] * 4
+    for reason, words in zip(reasons, ("left to the command", "4 closed", "2 forecasters", "no call"), strict=True):
+        assert words in reason.introduction
