@@ -119,6 +119,7 @@ def _miss(ref: EditionRef, filters: Filters, period: str | None) -> MissAnswer:
     told = layers.filter(pl.col("period_start_on") == start) if start else layers.clear()
     first = told.row(0, named=True) if told.height else {}
     any_layer = bridges.filter(pl.col("period_start_on") == start).head(1) if start else bridges.clear()
+    category = str(any_layer["category"][0]) if any_layer.height else filters.category
     steps, count = _steps(ref, filters, start)
     names = shelf.table(ref, "scopes").filter(pl.col("scope") == filters.scope)["scope_name"].to_list()
     is_company = filters.scope == COMPANY_SCOPE
@@ -132,7 +133,7 @@ def _miss(ref: EditionRef, filters: Filters, period: str | None) -> MissAnswer:
         scope_name="whole company" if is_company or not names else names[0],
         is_company=is_company,
         layer=filters.layer,
-        category=str(any_layer["category"][0]) if any_layer.height else filters.category,
+        category=category,
         asked_category=filters.category,
         lock_week=ref.lock_week,
         period_start_on=start,
@@ -149,7 +150,7 @@ def _miss(ref: EditionRef, filters: Filters, period: str | None) -> MissAnswer:
         steps=steps,
         step_count=count,
         cuts=_cuts(ref, start) if is_company and start else pl.DataFrame(),
-        shares=_shares(ref, filters) if is_company else pl.DataFrame(),
+        shares=_shares(ref, filters.layer, category) if is_company else pl.DataFrame(),
     )
 
 
@@ -197,12 +198,12 @@ def _cuts(ref: EditionRef, start: date) -> pl.DataFrame:
     return sums.join(causes, on=["cut", "value"], how="left", nulls_equal=True).sort(order, "change_amount", "value")
 
 
-def _shares(ref: EditionRef, filters: Filters) -> pl.DataFrame:
+def _shares(ref: EditionRef, layer: str, category: str) -> pl.DataFrame:
     """Forecasters by the size of their share of the company's mean squared error at the lock."""
     pairs = editions.read(
         ref,
         "forecast_pairs",
-        where={"layer": filters.layer, "category": filters.category, "week_of_period": ref.lock_week},
+        where={"layer": layer, "category": category, "week_of_period": ref.lock_week},
         columns=["forecaster_id", "period_start_on", "error_amount"],
     )
     people = shelf.table(ref, "scopes").select("scope", name="scope_name")

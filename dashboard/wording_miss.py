@@ -78,6 +78,12 @@ def _few(parts: Sequence[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
+def _theirs(layer: str) -> str:
+    """``reps'``, ``finance's``."""
+    name = LAYERS[layer][1]
+    return f"{name}'" if name.endswith("s") else f"{name}'s"
+
+
 def _fitting(*titles: str) -> str:
     """The first title that fits a line."""
     return next((title for title in titles if len(title) <= TITLE_LENGTH), titles[-1][:TITLE_LENGTH])
@@ -88,7 +94,7 @@ def _fitting(*titles: str) -> str:
 
 def miss_line(*, lock_week: int, scope_name: str, layer: str, category: str, missing: int, currency: str) -> str:
     """What the page is about, beside the period and above its title."""
-    line = f"{LAYERS[layer][1].capitalize()}' {CATEGORIES[category]} calls of week {lock_week} · {scope_name}"
+    line = f"{_theirs(layer).capitalize()} {CATEGORIES[category]} calls of week {lock_week} · {scope_name}"
     line += "" if currency == theme.NO_CURRENCY else f" · {currency}"
     return line + (f" · {theme.plural(missing, 'person', 'people')} had not called" if missing else "")
 
@@ -293,7 +299,7 @@ def shares_sentence(rows: Sequence[Mapping[str, Any]], layer: str) -> str:
         return ""
     named = _few([f"{row['name'] or row['forecaster_id']} ({theme.percent(row['share_rate'])})" for row in told[:3]])
     return (
-        f"Over all closed periods, the largest shares in the {LAYERS[layer][1]}' joint error: {named}. A share counts "
+        f"Over all closed periods, the largest shares in {_theirs(layer)} joint error: {named}. A share counts "
         "errors that add to the others'; one that offsets them is negative. A large book makes a large share without "
         "any lean."
     )

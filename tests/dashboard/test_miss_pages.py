@@ -164,6 +164,8 @@ def test_shares_name_nobody_a_culprit() -> None:
     said = spaced(wording_miss.shares_sentence(rows, "rep"))
     assert "Ann (60 %) and b (40 %)" in said
     assert "without any lean" in said
+    assert "in reps' joint error" in said
+    assert "in finance's joint error" in wording_miss.shares_sentence(rows, "finance")
     assert wording_miss.shares_sentence(rows[:1], "rep") == ""
 
 
