@@ -12,8 +12,9 @@ from dashboard.charts.track_record import OpenPeriod, track_record
 from dashboard.filters import Filters, is_dark
 from dashboard.tables import Column
 from dashboard.views import parts
-from pipelines.engine import coverage, expectation, freshness, landing, outlook, verdict
+from pipelines.engine import coverage, expectation, freshness, outlook, verdict
 from pipelines.engine.outlook import Outlook
+from pipelines.landing_contracts import LandingBacktest
 
 COLOURS = {"trust": "blue", "trust_with_care": "orange", "do_not_rely": "red", "not_enough_history": "gray"}
 CHECKED = {True: ":blue[:material/check_circle:]", False: ":orange[:material/error:]", None: ":gray[:material/help:]"}
@@ -158,7 +159,7 @@ def _dots(answer: TrustAnswer, found: Outlook) -> None:
     for sentence in (wording_landing.swing_sentence(found.swing, frame), wording_landing.basis(found, frame)):
         if sentence:
             parts.said(sentence)
-    parts.how_computed(outlook.Outlook, outlook.misses, landing.landing)
+    parts.how_computed(outlook.Outlook, outlook.misses)
 
 
 def _held(answer: TrustAnswer, found: Outlook) -> None:
@@ -176,7 +177,7 @@ def _held(answer: TrustAnswer, found: Outlook) -> None:
         caption=wording_landing.held_caption(found),
     )
     parts.said(wording_landing.held_detail(found.held, frame.noun))
-    parts.how_computed(coverage.coverage, coverage.coverage_verdict, coverage.backtest_rows)
+    parts.how_computed(coverage.coverage_verdict, LandingBacktest)
     with st.expander(f"Every range at week {found.week}, to the cent"):
         columns = (
             Column(frame.noun.capitalize()),
@@ -230,3 +231,9 @@ def _without_calls(answer: TrustAnswer) -> None:
         parts.said(sentence)
     for sentence in wording.without_calls(deals.has_deals):
         parts.said(sentence)
+    if answer.outlook is not None:
+        ahead, ranges = st.columns(2, gap="large")
+        with ahead:
+            _dots(answer, answer.outlook)
+        with ranges:
+            _held(answer, answer.outlook)

@@ -64,6 +64,7 @@ VARIANTS = {
     ),
     "held": Variant(range_misses=2, quota=1_330_000, spread=0.02, lean=1.0, noise=0.05, reps=8),
     "failed": Variant(range_misses=8, quota=1_330_000, spread=0.02, lean=1.0, noise=0.05, reps=8),
+    "deals_with_range": Variant(has_calls=False, range_misses=2, quota=1_330_000),
     "many": Variant(reps=2_000, quarters=6),
 }
 
@@ -126,7 +127,8 @@ def _landing(variant: Variant, pairs: pl.DataFrame) -> dict[str, pl.DataFrame]:
         week=6,
         closed=quarter_starts(variant.quarters),
         scopes=("company", "m1"),
-        call=float(now["forecast_amount"].sum()),
+        call=float(now["forecast_amount"].sum()) if variant.has_calls else 1_500_000.0 * variant.reps,
+        has_call=variant.has_calls,
         quota=float(variant.quota * variant.reps),
         misses=variant.range_misses or 0,
     )

@@ -39,7 +39,15 @@ def _fitted(name: str, rows: list[dict[str, object]]) -> pl.DataFrame:
 
 
 def landing_tables(
-    *, open_start: date, week: int, closed: list[date], scopes: tuple[str, ...], call: float, quota: float, misses: int
+    *,
+    open_start: date,
+    week: int,
+    closed: list[date],
+    scopes: tuple[str, ...],
+    call: float,
+    quota: float,
+    misses: int,
+    has_call: bool = True,
 ) -> dict[str, pl.DataFrame]:
     """A range around nine tenths of the call; ranges of ``closed`` periods, of which the first ``misses`` failed."""
     centre = 0.9 * call
@@ -58,16 +66,16 @@ def landing_tables(
                     "method": "combined",
                     "level": level,
                     "as_of_at": at,
-                    "layer": "rep",
-                    "category": "commit",
+                    "layer": "rep" if has_call else None,
+                    "category": "commit" if has_call else None,
                     "closed_amount": 0.3 * call,
                     "estimate": centre,
                     "lower": lower,
                     "upper": upper,
-                    "call_amount": call,
+                    "call_amount": call if has_call else None,
                     "quota_amount": quota,
                     "period_count": len(closed),
-                    "status": "ok",
+                    "status": "ok" if has_call else "deals_only",
                 }
             )
             for place, start in enumerate(closed):

@@ -239,3 +239,14 @@ def test_without_a_range_the_page_speaks_of_the_record(open_app: Open, full_work
     said = words(open_app(full_workspace))
     assert "Expect about" in said
     assert "in 20" not in said
+
+
+def test_deals_alone_can_give_a_range_but_no_verdict(open_app: Open, tmp_path: Path) -> None:
+    at = open_app(editions.workspace_of(tmp_path, "deals_with_range").root)
+    assert not at.exception
+    said = words(at)
+    assert "Not enough history to say" in at.title[0].value
+    assert "We expect" in said
+    assert "The range held in 10 of 12 quarters" in said
+    assert "rests on the open deals and 12 quarters alone" in said
+    assert "called" not in said.split("We expect")[1].split("\n")[0]
