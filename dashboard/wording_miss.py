@@ -1,9 +1,8 @@
-"""The miss and the tie-out in words, as ``wording`` puts the rest: pure, English, one sentence per finding."""
+"""The miss in words, as ``wording`` puts the rest: pure, English, one sentence per finding."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -61,20 +60,11 @@ BASES = {
     "was won by then",
     "none": "what was won by then alone: no deal carries a forecast category or a probability",
 }
-KINDS = {
-    "matched": ("ties", "amount and period agree"),
-    "timing": ("other period", "booked in another period than won; the amounts agree"),
-    "rate": ("exchange rate", "agrees but for the rate between closing and booking"),
-    "amount": ("amounts differ", "linked, but not the same amount"),
-    "credit": ("credits", "agrees but for a credit, or a credit without a deal"),
-    "missing_in_finance": ("not booked", "closed won in the CRM, no booking found"),
-    "missing_in_crm": ("not won", "a booking without a won deal"),
-    "no_amount": ("no amount", "a side without an amount in the reporting currency"),
-}
 CATEGORIES = {"commit": "commit", "most_likely": "most likely", "best_case": "best case"}
 
 
-def _few(parts: Sequence[str]) -> str:
+def in_a_row(parts: Sequence[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
@@ -120,7 +110,7 @@ def largest_causes(bridge: Mapping[str, tuple[Decimal | None, int | None]], miss
     first, second = (downs, ups) if miss <= 0 else (ups, downs)
 
     def told(pairs: Sequence[tuple[str, Decimal]]) -> str:
-        return _few(
+        return in_a_row(
             [f"{CAUSES[cause][0]} {bold(theme.money(amount, currency, signed=True))}" for cause, amount in pairs]
         )
 
@@ -182,7 +172,7 @@ def blame_title(parts: Sequence[Mapping[str, Any]]) -> str:
     names = [SHORT_PARTS[row["part"]] for row in parts if row["direction"] in ("above", "below")]
     if not names:
         return "Every part is within its usual range"
-    return _fitting(f"Out of the ordinary: {_few(names)}", f"{len(names)} parts are out of the ordinary")
+    return _fitting(f"Out of the ordinary: {in_a_row(names)}", f"{len(names)} parts are out of the ordinary")
 
 
 def blame_rows(parts: Iterable[Mapping[str, Any]], currency: str) -> list[tuple[str, str, str | None, str]]:
@@ -297,7 +287,9 @@ def shares_sentence(rows: Sequence[Mapping[str, Any]], layer: str) -> str:
     told = [row for row in rows if row["share_rate"] is not None]
     if len(told) < 2:
         return ""
-    named = _few([f"{row['name'] or row['forecaster_id']} ({theme.percent(row['share_rate'])})" for row in told[:3]])
+    named = in_a_row(
+        [f"{row['name'] or row['forecaster_id']} ({theme.percent(row['share_rate'])})" for row in told[:3]]
+    )
     return (
         f"Over all closed periods, the largest shares in {_theirs(layer)} joint error: {named}. A share counts "
         "errors that add to the others'; one that offsets them is negative. A large book makes a large share without "
@@ -349,104 +341,3 @@ def other_category(asked: str, bridged: str) -> str:
         f"The bridge starts from {CATEGORIES[bridged]} calls: the deals that a {CATEGORIES[asked]} call stands for are "
         "not kept apart."
     )
-
-
-# Reconcile
-
-
-def tie_title(label: str | None, difference: Decimal, currency: str) -> str:
-    """The finding: how far apart the two ledgers are."""
-    where = f"{label}: closed" if label else "Closed"
-    if difference == 0:
-        return f"{where} won and bookings agree to the cent"
-    side = "above" if difference > 0 else "below"
-    return f"{where} won stands {theme.money(abs(difference), currency)} {side} bookings"
-
-
-def tie_sentence(
-    *, crm: Decimal, booked: Decimal, tied: int, won: int, ties: bool, unvalued: int, currency: str
-) -> str:
-    """Both ledgers, how many deals tie, and that the rows add up to them."""
-    said = (
-        f"The CRM states {bold(theme.money_full(crm, currency))} closed won, the books "
-        f"{bold(theme.money_full(booked, currency))}; {bold(f'{theme.count(tied)} of {theme.count(won)}')} won deals "
-        "tie."
-    )
-    whole = " Every row below adds up to both ledgers, to the cent." if ties else ""
-    rest = f" {theme.plural(unvalued, 'row')} without an amount in no sum." if unvalued else ""
-    return said + whole + rest
-
-
-def breaks_sentence(kinds: Sequence[Mapping[str, Any]], currency: str) -> str:
-    """The breaks with the most money, largest first."""
-    breaks = [row for row in kinds if row["break_kind"] != "matched" and row["difference_amount"] != 0]
-    if not breaks:
-        return "Nothing that is matched differs."
-    told = [
-        f"{KINDS[row['break_kind']][0]} {bold(theme.money(row['difference_amount'], currency, signed=True))} "
-        f"({theme.count(row['record_count'])})"
-        for row in breaks[:3]
-    ]
-    return f"Where they part: {_few(told)}. Plus means that the CRM claims more than the books."
-
-
-def kind_rows(kinds: Iterable[Mapping[str, Any]], ages: Sequence[str], currency: str) -> list[tuple[str | None, ...]]:
-    """Kind, what it is, rows, CRM, booked, difference, and how many of each age (a tie does not age)."""
-    return [
-        (
-            KINDS[row["break_kind"]][0].capitalize(),
-            KINDS[row["break_kind"]][1],
-            theme.count(row["record_count"]),
-            theme.money_full(row["crm_amount"], currency),
-            theme.money_full(row["booked_amount"], currency),
-            theme.money_full(row["difference_amount"], currency, signed=True),
-            *(None if row["break_kind"] == "matched" else theme.count(row[age]) for age in ages),
-        )
-        for row in kinds
-    ]
-
-
-def tie_caption(first: date | None, last: date | None) -> str:
-    """What counts as the actual on every page, and the days the books cover."""
-    span = f" Bookings run from {theme.day(first)} to {theme.day(last)}." if first and last else ""
-    return (
-        "“Landed” means closed won in the CRM on every page; this one holds it against the books. Foreign amounts are "
-        f"converted at the rate of the day they were won or booked.{span}"
-    )
-
-
-def no_bookings() -> list[str]:
-    return [
-        "No bookings have landed, so closed won cannot be held against the books.",
-        "Bring finance's bookings: booking_id, booked_on and amount are enough; opportunity_id and account_name make "
-        "matches surer. Credits are negative amounts.",
-    ]
-
-
-def nothing_in(label: str | None) -> str:
-    return f"Nothing was won or booked in {label}."
-
-
-def difference_title(difference: Decimal, currency: str) -> str:
-    return f"What makes the difference of {theme.money(difference, currency, signed=True)}"
-
-
-def difference_caption() -> str:
-    return "Blue: the CRM claims more than the books. Orange: the books hold more than the CRM."
-
-
-def difference_alt(steps: Sequence[tuple[str, Decimal]], difference: Decimal, currency: str) -> str:
-    """``steps``: kind of break, difference."""
-    said = [f"{name} {theme.money(amount, currency, signed=True)}" for name, amount in steps]
-    return (
-        f"Closed won less bookings, {theme.money(difference, currency, signed=True)}, by kind of break: "
-        f"{', '.join(said) or 'none'}."
-    )
-
-
-def rows_caption(shown: int, total: int) -> str:
-    if total == 0:
-        return "Nothing of that kind."
-    if shown == total:
-        return f"{theme.plural(total, 'row')} that do not tie, the largest difference first."
-    return f"The {theme.count(shown)} largest of {theme.count(total)} rows that do not tie; the download has all."

@@ -6,7 +6,7 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -15,26 +15,22 @@ from pathlib import Path
 
 import polars as pl
 
-from pipelines.contracts import PUBLISHED_TABLES, Reconciliation, ReconciliationTotals
+from pipelines.contracts import PUBLISHED_TABLES
 from pipelines.engine.accuracy import accuracy
 from pipelines.engine.bias import forecaster_bias, team_bias
-from pipelines.engine.miss import NO_MISS, as_known, miss_tables
-from pipelines.engine.reconciliation import reconciliation, totals, with_ledger
 from pipelines.engine.selfcheck import FEWEST_FORECASTERS, FEWEST_PERIODS
 from pipelines.engine.selfcheck import selfcheck as simulated_check
 from pipelines.errors import EditionError, TrustError, WorkspaceError
 from pipelines.ingest import FileReport, ingest_paths
 from pipelines.measures.landing import landing_choices, landing_tables, model_forecasts
+from pipelines.measures.miss import misses, tie_out
 from pipelines.measures.process import process_tables
 from pipelines.policy import DEFAULT_POLICY, METHOD_VERSION, Policy
 from pipelines.progress import Progress
 from pipelines.settings import Workspace
 from pipelines.simulate import simulate
 from pipelines.warehouse import editions, history
-from pipelines.warehouse.deal_states import deal_states
 from pipelines.warehouse.editions import EditionRef
-from pipelines.warehouse.history import Prepared
-from pipelines.warehouse.miss_facts import known_since, ledgers, members_at_end, miss_facts, stage_defaults
 
 SIMULATED_FOLDER = "simulated"
 SIMULATED_STAMP = "made-with.json"
@@ -95,8 +91,8 @@ def publish(
             chosen = [*policy.as_rows(), *landing_choices()]
             tables["policy"] = pl.DataFrame(chosen, schema={"name": pl.String, "value": pl.String})
             progress.stage("Explaining misses")
-            tables |= _misses(prepared, tables, policy)
-            tables |= _tie_out(prepared, tables["periods"], policy)
+            tables |= misses(prepared, tables, policy)
+            tables |= tie_out(prepared, tables["periods"], policy)
             progress.stage("Forecasting the landing")
             tables |= landing_tables(prepared, tables, policy)
             progress.stage("Judging the process")
@@ -123,38 +119,6 @@ def publish(
             ref = editions.publish_edition(workspace, row, tables)
     progress.done()
     return ref
-
-
-def _misses(prepared: Prepared, tables: Mapping[str, pl.DataFrame], policy: Policy) -> Mapping[str, pl.DataFrame]:
-    """Where each closed period's miss came from; empty tables where no call, deal or history of deals is known."""
-    closed = deal_states(prepared, [policy.lock_week], policy).filter(pl.col("outcome").is_not_null())
-    states = as_known(closed, known_since(prepared), stage_defaults(prepared))
-    if states.is_empty():
-        return NO_MISS.as_tables()
-    found = miss_tables(
-        states,
-        miss_facts(prepared, states, policy),
-        tables["forecast_pairs"],
-        members=tables["scope_members"],
-        members_at_end=members_at_end(prepared),
-        policy=policy,
-    )
-    return found.as_tables()
-
-
-def _tie_out(prepared: Prepared, periods: pl.DataFrame, policy: Policy) -> dict[str, pl.DataFrame]:
-    """Closed-won beside bookings; empty where no booking has landed: deals alone tie to nothing.
-
-    Errors: EditionError if the rows do not add up to both ledgers.
-    """
-    won, bookings = ledgers(prepared)
-    if bookings.is_empty():
-        return {
-            "reconciliation": Reconciliation.create_empty(),
-            "reconciliation_totals": ReconciliationTotals.create_empty(),
-        }
-    rows = reconciliation(won, bookings, periods, prepared.as_of_at.date(), policy)
-    return {"reconciliation": rows, "reconciliation_totals": with_ledger(totals(rows), won, bookings)}
 
 
 def _opened_period(periods: pl.DataFrame, as_of_at: datetime, period: str | None) -> tuple[date | None, int | None]:

@@ -6,13 +6,13 @@ import polars as pl
 import streamlit as st
 from streamlit.column_config import DateColumn, NumberColumn, TextColumn
 
-from dashboard import answers_miss, inventory, tables, theme, wording_miss
+from dashboard import answers_miss, inventory, tables, theme, wording_reconcile
 from dashboard.answers_miss import AGES, ReconcileAnswer
 from dashboard.charts.waterfall import Step, waterfall
 from dashboard.filters import Filters, is_dark
 from dashboard.tables import Column
 from dashboard.views import parts
-from dashboard.wording_miss import KINDS
+from dashboard.wording_reconcile import KINDS
 from pipelines.engine import reconciliation
 
 EVERY = "All periods"
@@ -23,17 +23,17 @@ def page(filters: Filters) -> None:
     answer = answers_miss.reconcile(filters)
     if answer.status == "no_bookings":
         st.title("Does closed won tie to the books?", anchor=False)
-        for sentence in wording_miss.no_bookings():
+        for sentence in wording_reconcile.no_bookings():
             parts.said(sentence)
         return
     chosen = parts.choose_period([EVERY, *(label for _, label in answer.periods)], key="booked")
     if chosen != EVERY:
         answer = answers_miss.reconcile(filters, chosen)
     st.title(
-        theme.escape(wording_miss.tie_title(answer.label, answer.difference_amount, answer.currency)), anchor=False
+        theme.escape(wording_reconcile.tie_title(answer.label, answer.difference_amount, answer.currency)), anchor=False
     )
     if answer.status == "nothing_here":
-        parts.said(wording_miss.nothing_in(answer.label))
+        parts.said(wording_reconcile.nothing_in(answer.label))
         return
     _first_lines(answer)
     _bridge(answer)
@@ -44,7 +44,7 @@ def page(filters: Filters) -> None:
 def _first_lines(answer: ReconcileAnswer) -> None:
     tied = answer.rows.filter(pl.col("break_kind") == "matched").height
     parts.said(
-        wording_miss.tie_sentence(
+        wording_reconcile.tie_sentence(
             crm=answer.crm_amount,
             booked=answer.booked_amount,
             tied=tied,
@@ -54,8 +54,8 @@ def _first_lines(answer: ReconcileAnswer) -> None:
             currency=answer.currency,
         )
     )
-    parts.said(wording_miss.breaks_sentence(answer.kinds.to_dicts(), answer.currency))
-    st.caption(theme.escape(wording_miss.tie_caption(answer.first_booked_on, answer.last_booked_on)))
+    parts.said(wording_reconcile.breaks_sentence(answer.kinds.to_dicts(), answer.currency))
+    st.caption(theme.escape(wording_reconcile.tie_caption(answer.first_booked_on, answer.last_booked_on)))
 
 
 def _bridge(answer: ReconcileAnswer) -> None:
@@ -69,11 +69,11 @@ def _bridge(answer: ReconcileAnswer) -> None:
     ]
     difference = answer.difference_amount
     parts.finding(
-        wording_miss.difference_title(difference, answer.currency),
+        wording_reconcile.difference_title(difference, answer.currency),
         waterfall(steps=[*steps, Step("difference", difference, "total")], currency=answer.currency, dark=is_dark()),
-        alt=wording_miss.difference_alt([(step.name, step.amount) for step in steps], difference, answer.currency),
+        alt=wording_reconcile.difference_alt([(step.name, step.amount) for step in steps], difference, answer.currency),
         key="tie",
-        caption=wording_miss.difference_caption(),
+        caption=wording_reconcile.difference_caption(),
     )
 
 
@@ -88,7 +88,7 @@ def _kinds(answer: ReconcileAnswer) -> None:
                 *(Column(name, is_number=True) for name in ("Rows", "Closed won", "Booked", "Difference")),
                 *(Column(f"{name.capitalize()}{'' if 'day' in name else ' days'}", is_number=True) for name in ages),
             ),
-            wording_miss.kind_rows(answer.kinds.iter_rows(named=True), ages, answer.currency),
+            wording_reconcile.kind_rows(answer.kinds.iter_rows(named=True), ages, answer.currency),
             caption="Breaks by kind, with money and age",
         )
     )
@@ -124,7 +124,7 @@ def _rows(answer: ReconcileAnswer, filters: Filters) -> None:
         age_days=pl.col("age_days"),
         matched_by=pl.col("matched_by"),
     )
-    st.caption(theme.escape(wording_miss.rows_caption(min(shown.height, SHOWN_ROWS), shown.height)))
+    st.caption(theme.escape(wording_reconcile.rows_caption(min(shown.height, SHOWN_ROWS), shown.height)))
     st.dataframe(
         shown.head(SHOWN_ROWS),
         column_config={

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard import answers_miss, shelf, theme, wording, wording_miss
+from dashboard import answers_miss, shelf, theme, wording, wording_miss, wording_reconcile
 from dashboard.charts.waterfall import Step, waterfall
 from dashboard.filters import Filters
 from pipelines import runs
@@ -178,11 +178,11 @@ def test_shares_name_nobody_a_culprit() -> None:
     ],
 )
 def test_the_tie_out_is_a_finding(difference: int, label: str | None, said: str) -> None:
-    assert spaced(wording_miss.tie_title(label, Decimal(difference), "USD")) == said
+    assert spaced(wording_reconcile.tie_title(label, Decimal(difference), "USD")) == said
 
 
 def test_no_sentence_accuses() -> None:
-    source = Path(wording_miss.__file__).read_text(encoding="utf-8")
+    source = "".join(Path(str(module.__file__)).read_text("utf-8") for module in (wording_miss, wording_reconcile))
     assert not re.search(r"\b(liar|sandbag|fault|cheat|lazy|guilty)", source, re.IGNORECASE)
 
 
@@ -330,7 +330,7 @@ def test_the_reconcile_page_ties(monkeypatch: pytest.MonkeyPatch, company: Path)
 def test_a_ledger_that_does_not_add_up_is_never_said_to(monkeypatch: pytest.MonkeyPatch, company: Path) -> None:
     monkeypatch.setenv("FORECAST_TRUST_WORKSPACE", str(company))
     answer = answers_miss.reconcile(Filters(str(shelf.current_id(Workspace.at()))))
-    said = wording_miss.tie_sentence(
+    said = wording_reconcile.tie_sentence(
         crm=answer.crm_amount,
         booked=answer.booked_amount,
         tied=1,
