@@ -276,6 +276,16 @@ def test_an_export_without_history_makes_no_range_of_hindsight(tmp_path: Path) -
     assert set(found["landing"]["status"].unique()) <= {"not_enough_history", "no_call"}
 
 
+def test_what_has_landed_is_not_forecast(tmp_path: Path) -> None:
+    """The last quarter of a spreadsheet holds the as-of, its call and its actual: it is over."""
+    workspace = Workspace.at(tmp_path)
+    land(workspace, "forecast_records", [{**row, "week_of_period": 12} for row in records(9)])
+    found = measured(workspace)
+    assert found["periods"]["status"].unique().to_list() == ["closed"]
+    assert found["landing_backtest"].height > 0
+    assert found["landing"].is_empty()
+
+
 def test_under_five_closed_periods_nothing_is_issued(tmp_path: Path) -> None:
     workspace = Workspace.at(tmp_path)
     land(workspace, "forecast_records", records(5))

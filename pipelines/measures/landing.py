@@ -242,7 +242,9 @@ def landing_tables(
     facts, kind = landing_facts(prepared, tables, policy)
     season = periods_per_year(tables["periods"])
     now = prepared.open_period_start_on
-    weeks = facts.looks.filter(pl.col("period_start_on").eq_missing(now))["week_of_period"].to_list()
+    # A spreadsheet's last period is closed on its own last day: what has landed is not to be forecast.
+    running = pl.col("period_start_on").eq_missing(now) & pl.col("closed_at").is_null()
+    weeks = facts.looks.filter(running)["week_of_period"].to_list()
     found: dict[str, pl.DataFrame] = {name: schema.create_empty() for name, schema in LANDING_TABLES.items()}
     deals = tables["deals"]
     if now is not None and weeks:
