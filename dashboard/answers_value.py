@@ -41,6 +41,7 @@ class ValueAnswer:
     ``scope_used``: whose ladder it is: the filter's if it has one, else the company's. ``teams``: the panel over teams.
     ``crm_is_default``: the CRM's own probabilities are the stages' defaults, and are shown once.
     ``overrides``: rows of ``override_summary`` at the lock week. ``leaks``: fields that know too much.
+    ``judged_count``: teams whose manager can be held against the reps, ``worded_count`` of them beyond chance.
     ``tests``: rows of ``rationality`` for the filter's calls.
     """
 
@@ -56,6 +57,12 @@ class ValueAnswer:
     leaks: pl.DataFrame
     tests: pl.DataFrame
     has_calls: bool
+    judged_count: int
+    worded_count: int
+
+    @property
+    def is_company(self) -> bool:
+        return self.scope_used == COMPANY_SCOPE
 
     @property
     def has_judgement(self) -> bool:
@@ -80,6 +87,13 @@ def _value_added(ref: EditionRef, filters: Filters) -> ValueAnswer:
     scope = filters.scope if not own.is_empty() else COMPANY_SCOPE
     ladder_of = ladder.filter(pl.col("scope") == scope)
     at_lock = ladder_of.filter(pl.col("week_of_period") == ref.lock_week)
+    judged_teams = ladder.filter(
+        ~pl.col("scope").is_in([COMPANY_SCOPE, ALL_TEAMS]),
+        pl.col("step") == "manager",
+        pl.col("reference_step") == "rep_rollup",
+        pl.col("week_of_period") == ref.lock_week,
+        pl.col("status") == "ok",
+    )
     judged = _calibrations(shelf.table(ref, "probability_calibration"))
     same = _crm_is_default(judged)
     summary = shelf.table(ref, "override_summary").filter(pl.col("week_of_period") == ref.lock_week)
@@ -99,6 +113,8 @@ def _value_added(ref: EditionRef, filters: Filters) -> ValueAnswer:
         leaks=shelf.table(ref, "leaks").filter(pl.col("status").is_in(["suspect", "refused_as_leak"])),
         tests=tests,
         has_calls=not shelf.table(ref, "team_bias").is_empty(),
+        judged_count=judged_teams.height,
+        worded_count=judged_teams.filter(pl.col("direction").is_in(["adds_value", "hurts"])).height,
     )
 
 

@@ -57,6 +57,11 @@ FLAGS = {
 Row = Mapping[str, Any]
 
 
+def opened(text: str) -> str:
+    """The first letter large, the rest as it stands: a person's name keeps its own."""
+    return text[:1].upper() + text[1:]
+
+
 def why(flags: str) -> str:
     """``past_due,pushed`` as ``close date passed, pushed``."""
     return ", ".join(FLAGS.get(flag, flag) for flag in flags.split(","))

@@ -7,6 +7,7 @@ from typing import Any
 
 from dashboard import theme
 from dashboard.wording import bold, how_often
+from pipelines.engine.value_added import VERDICT_LEVEL
 
 STEPS = {
     "naive_last_year": "Last year's same period",
@@ -47,10 +48,15 @@ TESTS = {
 Row = Mapping[str, Any]
 
 
-def title(steps: Sequence[Row], *, has_judgement: bool) -> str:
-    """The finding: the highest step of judgement that can be judged, against the one before."""
+def title(steps: Sequence[Row], *, has_judgement: bool, team: str | None = None) -> str:
+    """The finding: managers against what came before them, else the highest step of judgement that can be judged.
+
+    A single ``team`` gets no finding in its title: of many teams, some look good or bad by chance.
+    """
     if not has_judgement:
         return "No step of judgement can be compared yet"
+    if team is not None:
+        return f"{team}: how each step of the forecast has done"
     judged = [row for row in steps if row["step"] in PEOPLE and row["reference_step"] in STEPS]
     managers = next((row for row in judged if row["step"] == "manager"), judged[-1])
     who, against = PEOPLE[managers["step"]], SPOKEN[managers["reference_step"]]
@@ -88,6 +94,18 @@ def teams_sentence(rows: Sequence[Row], noun: str) -> str | None:
     return (
         f"Team by team, managers against their own reps: {VERDICTS[row['direction']]} "
         f"over {theme.plural(row['period_count'], noun)}."
+    )
+
+
+def teams_remark(worded: int, judged: int) -> str | None:
+    """What a word for one team is worth: how many of them chance alone would hand out."""
+    if judged == 0:
+        return None
+    chance = theme.decimal(judged * (1 - VERDICT_LEVEL), 1)
+    return (
+        f"Of {theme.plural(judged, 'team')} with enough history, {worded} "
+        f"{'has' if worded == 1 else 'have'} a manager whose calls differ from the reps' beyond chance; about {chance} "
+        "would by chance alone. One team's word is a question, not a verdict."
     )
 
 

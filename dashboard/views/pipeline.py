@@ -28,7 +28,7 @@ def page(filters: Filters) -> None:
     st.title(
         theme.escape(wording_pipeline.title(answer.measures, context.noun, has_deals=answer.has_deals)), anchor=False
     )
-    st.caption(theme.escape(f"{context.scope_name.capitalize()} · as of {theme.instant(context.as_of_at)}"))
+    st.caption(theme.escape(f"{wording_pipeline.opened(context.scope_name)} · as of {theme.instant(context.as_of_at)}"))
     if not answer.has_deals:
         for sentence in wording_pipeline.no_deals(context.noun):
             parts.said(sentence)

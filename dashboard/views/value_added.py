@@ -19,7 +19,8 @@ from pipelines.policy import COMPANY_SCOPE
 def page(filters: Filters) -> None:
     answer = answers_value.value_added(filters)
     steps = answer.steps.to_dicts()
-    st.title(theme.escape(wording_value.title(steps, has_judgement=answer.has_judgement)), anchor=False)
+    team = None if answer.is_company else answer.context.scope_name
+    st.title(theme.escape(wording_value.title(steps, has_judgement=answer.has_judgement, team=team)), anchor=False)
     _context(answer)
     if not answer.has_judgement:
         for sentence in wording_value.without_judgement(answer.context.noun, has_calls=answer.has_calls):
@@ -33,10 +34,8 @@ def page(filters: Filters) -> None:
 
 def _context(answer: ValueAnswer) -> None:
     context = answer.context
-    whose = "whole company" if answer.scope_used == COMPANY_SCOPE else context.scope_name
-    line = (
-        f"{whose.capitalize()} · calls in force at week {context.lock_week} · as of {theme.instant(context.as_of_at)}"
-    )
+    whose = "Whole company" if answer.is_company else context.scope_name
+    line = f"{whose} · calls in force at week {context.lock_week} · as of {theme.instant(context.as_of_at)}"
     if answer.scope_used != context.scope:
         line += f" · {context.scope_name} has no ladder of its own"
     st.caption(theme.escape(line))
@@ -71,8 +70,11 @@ def _ladder(answer: ValueAnswer) -> None:
             wording_value.teams_sentence(answer.teams.to_dicts(), context.noun),
             wording_value.ratio_sentence(answer.pairs.to_dicts()),
         ):
-            if sentence and answer.scope_used == COMPANY_SCOPE:
+            if sentence and answer.is_company:
                 parts.said(sentence)
+        remark = wording_value.teams_remark(answer.worded_count, answer.judged_count)
+        if remark:
+            parts.said(remark)
         parts.how_computed(value_added.value_added, value_added.naive_forecasts, value_added.sign_flip_p_value)
     _pairs(answer)
 
@@ -106,12 +108,17 @@ def _pairs(answer: ValueAnswer) -> None:
         )
 
 
+def _whole(answer: ValueAnswer) -> str:
+    """Said where a reader who chose one team meets figures of everybody."""
+    return "" if answer.context.scope == COMPANY_SCOPE else " (whole company)"
+
+
 def _overrides(answer: ValueAnswer) -> None:
     rows = answer.overrides.to_dicts()
     said = wording_value.override_sentences(rows, answer.context.currency)
     if not said:
         return
-    st.header("What do overrides bring?", anchor=False)
+    st.header(f"What do overrides bring?{_whole(answer)}", anchor=False)
     parts.listed(said)
     with st.expander("By direction and size"):
         st.html(
@@ -133,7 +140,7 @@ def _overrides(answer: ValueAnswer) -> None:
 
 
 def _calibrations(answer: ValueAnswer) -> None:
-    st.header("Are the probabilities true?", anchor=False)
+    st.header(f"Are the probabilities true?{_whole(answer)}", anchor=False)
     for row in answer.leaks.iter_rows(named=True):
         parts.said(wording_value.leak_sentence(row))
     if not answer.calibrations:
@@ -169,7 +176,7 @@ def _tests(answer: ValueAnswer) -> None:
     if not rows:
         return
     context = answer.context
-    st.header("Do calls use what was known?", anchor=False)
+    st.header(f"Do calls use what was known?{_whole(answer)}", anchor=False)
     st.caption(theme.escape(f"{calls_label(context.layer, context.category)} · week {rows[0]['week_of_period']}"))
     rows.sort(key=lambda row: list(wording_value.TESTS).index(row["test"]))
     parts.listed(wording_value.test_sentence(row, context.noun) for row in rows)

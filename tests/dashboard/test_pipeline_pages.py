@@ -149,7 +149,8 @@ def test_a_managers_own_pages_draw(company: Workspace, page: str, monkeypatch: p
     ref = published.current(company)
     assert ref is not None
     manager = published.read(ref, "scopes", where={"scope_kind": "manager"})["scope"][0]
-    drawn(company.root, page, monkeypatch, scope=manager)
+    said = words(drawn(company.root, page, monkeypatch, scope=manager))
+    assert "whole company" in said, "what is everybody's is said to be"
 
 
 def test_the_answers_hold_what_the_pages_show(company: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,6 +258,13 @@ def test_titles_of_value_added() -> None:
     helps = wording_value.title([row | {"direction": "adds_value"}], has_judgement=True)
     assert helps == "Managers bring the number nearer than the reps' calls added up"
     assert wording_value.title([], has_judgement=False) == "No step of judgement can be compared yet"
+    one_team = wording_value.title([row | {"direction": "hurts"}], has_judgement=True, team="Ann de Wit")
+    assert one_team == "Ann de Wit: how each step of the forecast has done", "no verdict on one person in a title"
+    remark = wording_value.teams_remark(1, 7)
+    assert remark is not None
+    assert "about 0.7 would by chance alone" in remark
+    assert wording_value.teams_remark(0, 0) is None
+    assert wording_pipeline.opened("ann de Wit") == "Ann de Wit"
 
 
 def test_a_refused_source_is_named_and_gives_no_number() -> None:
