@@ -270,7 +270,9 @@ def test_reconciled_forecasts(reference: dict[str, Any]) -> None:
 def test_adaptive_conformal_levels(reference: dict[str, Any]) -> None:
     """Gibbs and Candès (2021): θ moves by γ·(level − covered); with twelve quarters its guarantee says nothing."""
     block = reference["aci"]
-    theta, covered, seen = [block["level"]], [], []
+    theta: list[float] = [block["level"]]
+    covered: list[int] = []
+    seen: list[float] = []
     for error in block["e"]:
         size = abs(error)
         rank = int(np.ceil(len(seen) * theta[-1] - 1e-9))
