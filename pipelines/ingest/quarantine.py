@@ -35,7 +35,7 @@ from pipelines.ingest.delimited import LINE, Ragged
 from pipelines.ingest.formats import Export
 from pipelines.ingest.mapping import ColumnRule
 from pipelines.ingest.recognition import Plan
-from pipelines.ingest.rows import ROW, row_filter, take_rows
+from pipelines.ingest.rows import OTHER, ROW, row_filter, take_rows
 from pipelines.ingest.sources import SourceText, source_text
 from pipelines.ingest.survey import Survey, allowed_words
 from pipelines.ingest.values import SYMBOLS
@@ -133,7 +133,7 @@ class Sorter:
         self._seen: set[int] = set()
 
     def batches(self) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
-        """(accepted in the contract's columns + ``line``, rejected in ``contracts.RejectedRows``), in order."""
+        """(accepted: the contract's columns, ``line`` and ``other_columns``; ``contracts.RejectedRows``), in order."""
         pending: list[Ragged] = []
         for batch in self.export.batches():
             rejects = _Rejects(self.export.file_name, self.plan.table.name)
@@ -157,7 +157,7 @@ class Sorter:
 
     def _accepted_schema(self) -> dict[str, pl.DataType]:
         columns = self.plan.table.schema.columns()
-        return {name: column.dtype for name, column in columns.items()} | {"line": pl.Int64()}
+        return {name: column.dtype for name, column in columns.items()} | {"line": pl.Int64(), OTHER: pl.String()}
 
     def _is_footer(self, cell: str) -> bool:
         return any(pattern.match(cell.strip()) for pattern in self._footers)
@@ -187,7 +187,7 @@ class Sorter:
         return kept
 
     def _sort(self, frame: pl.DataFrame, rejects: _Rejects) -> pl.DataFrame:
-        frame = take_rows(frame, self.plan, self.export)
+        frame = take_rows(frame, self.plan, self.export, with_others=True)
         keep = row_filter(frame, self.plan, self.survey.lookups)
         if keep is not None:
             self._count_skipped("not chosen by the mapping", keep)
@@ -292,14 +292,14 @@ class Sorter:
                 if name in cells
                 else pl.repeat(None, height, dtype=dtype, eager=True)
                 for name, dtype in schema.items()
-                if name != "line"
+                if name not in ("line", OTHER)
             }
         )
         if self.extracted_at is not None and table.name == "opportunities":
             rows = rows.with_columns(pl.col("extracted_at").fill_null(self.extracted_at))
         problems = [(rule, name, mask) for name, cell in cells.items() for rule, mask in cell.problems.items()]
         problems += _contract_problems(table.schema, rows, cells)
-        rows = rows.with_columns(frame[ROW].alias("line"))
+        rows = rows.with_columns(frame[ROW].alias("line"), frame[OTHER])
         if problems:
             position = pl.int_range(height, eager=True, dtype=pl.Int64)
             amounts = (
@@ -333,7 +333,7 @@ class Sorter:
             cells["currency"] = Cells(found)
 
     def _distinct(self, rows: pl.DataFrame) -> pl.DataFrame:
-        hashes = rows.drop("line").hash_rows()
+        hashes = rows.drop("line", OTHER).hash_rows()
         fresh = hashes.is_first_distinct() & ~hashes.is_in(list(self._seen))
         self._seen.update(hashes.filter(fresh).to_list())
         return rows.filter(fresh)

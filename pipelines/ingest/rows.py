@@ -14,6 +14,9 @@ from pipelines.ingest.recognition import Plan, unpivoted_keys
 ROW = "__row__"
 """Unique in the file: the line, or where one line gives several rows, line × 10,000 + column."""
 
+OTHER = "other_columns"
+"""What a row says in columns that the plan does not read, as one JSON text: kept, and otherwise ignored."""
+
 ROWS_PER_LINE = 10_000
 
 
@@ -38,11 +41,17 @@ def wanted_keys(plan: Plan, export: Export) -> list[str]:
     return [key for key in export.keys if key in keys]
 
 
-def take_rows(frame: pl.DataFrame, plan: Plan, export: Export) -> pl.DataFrame:
-    """The plan's columns, trimmed, empty cells null, unpivoted if the layout says so; with line and row number."""
+def take_rows(frame: pl.DataFrame, plan: Plan, export: Export, *, with_others: bool = False) -> pl.DataFrame:
+    """The plan's columns, trimmed, empty cells null, unpivoted if the layout says so; with line and row number.
+
+    ``with_others``: and what stands in the columns that the plan does not read, as ``OTHER``.
+    """
     keys = wanted_keys(plan, export)
     trimmed = pl.col(keys).str.strip_chars()
-    frame = frame.select(*([pl.when(trimmed != "").then(trimmed)] if keys else []), LINE, pl.col(LINE).alias(ROW))
+    others = [other_columns(frame, plan, export)] if with_others else []
+    frame = frame.select(
+        *([pl.when(trimmed != "").then(trimmed)] if keys else []), LINE, pl.col(LINE).alias(ROW), *others
+    )
     unpivot = plan.layout.unpivot
     if unpivot is None:
         return frame
@@ -59,6 +68,22 @@ def take_rows(frame: pl.DataFrame, plan: Plan, export: Export) -> pl.DataFrame:
         (pl.col(LINE) * ROWS_PER_LINE + position).alias(ROW),
         pl.col(unpivot.name).replace_strict(molten, return_dtype=pl.String),
     ).sort(ROW)
+
+
+def other_columns(frame: pl.DataFrame, plan: Plan, export: Export) -> pl.Series:
+    """``OTHER`` of each row, under the header as written; empty cells are left out, null where nothing is left."""
+    wanted = set(wanted_keys(plan, export))
+    spare = [(key, head) for key, head in zip(export.keys, export.header, strict=True) if key not in wanted]
+    if not spare or plan.layout.unpivot is not None:
+        return pl.repeat(None, frame.height, eager=True, dtype=pl.String).alias(OTHER)
+    names = [
+        head if head and head not in [other for _, other in spare[:at]] else key for at, (key, head) in enumerate(spare)
+    ]
+    cells = [
+        pl.col(key).str.strip_chars().replace("", None).alias(name) for (key, _), name in zip(spare, names, strict=True)
+    ]
+    said = pl.any_horizontal(pl.col(key).str.strip_chars() != "" for key, _ in spare)
+    return frame.select(pl.when(said).then(pl.struct(cells).struct.json_encode()).alias(OTHER))[OTHER]
 
 
 def row_filter(frame: pl.DataFrame, plan: Plan, lookups: Lookups) -> pl.Series | None:

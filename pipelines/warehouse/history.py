@@ -312,7 +312,7 @@ def _take_facts(con: duckdb.DuckDBPyConnection, as_of_at: datetime, *, asked_for
     for name in INPUT_TABLES:
         con.execute(
             "create or replace temp view landed_rows as "
-            f"select *, {KNOWN_AT[name]} as known_at from landing.landed_{name}"
+            f"select * exclude (other_columns), {KNOWN_AT[name]} as known_at from landing.landed_{name}"
         )
         seen = _FOR_GOOD if name in _KNOWN_LATER else as_of_at
         table = "opportunity_rows" if name == "opportunities" else name

@@ -138,7 +138,8 @@ class Landing:
         that key, and does not make a row a changed one; of an opportunity, the flags, reason and stamp of its stage
         stay only while the stage does.
 
-        Each batch is (accepted rows in the contract's columns + ``line`` Int64, unique in the file; rejected rows in
+        Each batch is (accepted rows in the contract's columns + ``line`` Int64, unique in the file, and where there is
+        more in the file ``other_columns``, a JSON text that is kept and makes no row a changed one; rejected rows in
         the columns of contracts.RejectedRows). Errors raised by ``batches`` pass through and nothing of the file
         lands; WorkspaceError when the disk or the landing file fails.
         """
@@ -176,17 +177,19 @@ class Landing:
         con, columns = self._con, ", ".join(contract.columns)
         precedence = "modified_at" if "modified_at" in contract.columns else "cast(null as timestamp)"
         con.execute(
-            f"create or replace temp table staged_rows as select {columns}, line, key_hash, row_hash, "
+            f"create or replace temp table staged_rows as select {columns}, line, other_columns, key_hash, row_hash, "
             f"{precedence} as precedence_at from landed_{contract.name} limit 0"
         )
         row_hash, key_hash = hash_expression(contract.columns), hash_expression(contract.key)
-        wanted = {**frame_schema(contract.schema), "line": pl.Int64()}
+        wanted = {**frame_schema(contract.schema), "line": pl.Int64(), "other_columns": pl.String()}
         for accepted, rejected in batches:
             if accepted.height:
+                if "other_columns" not in accepted.columns:
+                    accepted = accepted.with_columns(other_columns=pl.lit(None, pl.String))  # noqa: PLW2901
                 con.register("batch_rows", accepted.select(pl.col(name).cast(kind) for name, kind in wanted.items()))
                 con.execute(
-                    f"insert into staged_rows select {columns}, line, {key_hash}, {row_hash}, {precedence} "
-                    "from batch_rows"
+                    f"insert into staged_rows select {columns}, line, other_columns, {key_hash}, {row_hash}, "
+                    f"{precedence} from batch_rows"
                 )
                 con.unregister("batch_rows")
             if rejected.height:
@@ -219,11 +222,12 @@ class Landing:
             "where key_hash in (select key_hash from staged_rows) group by key_hash), "
             f"in_force as (select landed_{contract.name}.* from landed_{contract.name} "
             "inner join newest using (key_hash, load_id)) "
-            f"select {', '.join(source(name) for name in columns)}, staged_rows.line, staged_rows.key_hash, "
-            "precedence_at from staged_rows left join in_force using (key_hash)"
+            f"select {', '.join(source(name) for name in columns)}, staged_rows.line, "
+            "staged_rows.other_columns, staged_rows.key_hash, precedence_at "
+            "from staged_rows left join in_force using (key_hash)"
         )
         con.execute(
-            f"create or replace temp table staged_rows as select {', '.join(columns)}, line, key_hash, "
+            f"create or replace temp table staged_rows as select {', '.join(columns)}, line, other_columns, key_hash, "
             f"{hash_expression(columns)} as row_hash, precedence_at from carried_rows"
         )
         con.execute("drop table carried_rows")
@@ -237,8 +241,8 @@ class Landing:
         )
         con.execute(f"create or replace temp table outcomes as {statement('landing_outcome')}")
         con.execute(
-            f"insert into landed_{contract.name} ({columns}, load_id, line, key_hash, row_hash) "
-            f"select {columns}, $load_id, line, key_hash, row_hash "
+            f"insert into landed_{contract.name} ({columns}, load_id, line, other_columns, key_hash, row_hash) "
+            f"select {columns}, $load_id, line, other_columns, key_hash, row_hash "
             "from staged_rows inner join outcomes using (line) where outcome = 'landed' order by line",
             {"load_id": load_id},
         )
@@ -366,6 +370,7 @@ def _fit_table(con: duckdb.DuckDBPyConnection, table: InputTable) -> None:
     types = column_types(table.schema) | {
         "load_id": "BIGINT",
         "line": "BIGINT",
+        "other_columns": "VARCHAR",
         "key_hash": "UHUGEINT",
         "row_hash": "UHUGEINT",
     }
