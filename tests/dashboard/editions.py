@@ -19,6 +19,7 @@ import polars as pl
 from pipelines.contracts import PUBLISHED_TABLES
 from pipelines.engine.accuracy import accuracy
 from pipelines.engine.bias import forecaster_bias, team_bias
+from pipelines.engine.selfcheck import selfcheck
 from pipelines.policy import DEFAULT_POLICY, METHOD_VERSION
 from pipelines.settings import Workspace
 from pipelines.warehouse.editions import EditionRef, publish_edition
@@ -97,6 +98,7 @@ def publish(workspace: Workspace, variant: Variant) -> EditionRef:
         "team_bias": team_bias(pairs, members, DEFAULT_POLICY),
         "accuracy": accuracy(pairs, DEFAULT_POLICY),
         "policy": pl.DataFrame(DEFAULT_POLICY.as_rows()),
+        "selfcheck": selfcheck(pairs, DEFAULT_POLICY, companies=3, seed=1, most_forecasters=300),
     }
     if variant.range_misses is not None:
         tables |= _landing(variant, pairs)
