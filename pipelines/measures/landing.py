@@ -210,7 +210,7 @@ def landing_facts(
     reps = tables["scopes"].filter(pl.col("scope_kind") == "rep")["scope"]
     since = known_since(prepared)
     facts = LandingFacts(
-        states=deal_states(prepared, weeks, policy).select(STATES),
+        states=deal_states(prepared, weeks, policy, columns=STATES),
         looks=looks.filter(pl.col("week_of_period").is_in(weeks)),
         calls=chosen.select("period_start_on", "week_of_period", "forecaster_id", "forecast_amount"),
         recorded=records.unique(["period_start_on", "forecaster_id"]).select(

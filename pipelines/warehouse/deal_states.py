@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import polars as pl
 
@@ -11,11 +11,20 @@ from pipelines.warehouse.history import Prepared
 from pipelines.warehouse.store import frame, statement
 
 
-def deal_states(prepared: Prepared, weeks: Iterable[int], policy: Policy) -> pl.DataFrame:
-    """Period × week × opportunity; columns as the statement's opening says. Only weeks that have begun appear."""
+def deal_states(
+    prepared: Prepared, weeks: Iterable[int], policy: Policy, *, columns: Sequence[str] | None = None
+) -> pl.DataFrame:
+    """Period × week × opportunity; columns as the statement's opening says. Only weeks that have begun appear.
+
+    ``columns``: what is wanted of them, the grain included; the rest is not fetched (a thousand reps' names and reasons
+    at six weeks of a dozen periods fill a gigabyte).
+    """
     params: dict[str, object] = {
         "weeks": ",".join(str(week) for week in sorted(set(weeks))),
         "no_decision": policy.no_decision_pattern,
     }
-    rows = frame(prepared.con, statement("deal_states"), params)
+    query = statement("deal_states")
+    if columns is not None:
+        query = f"select {', '.join(columns)} from ({query})"
+    rows = frame(prepared.con, query, params)
     return rows.sort("period_start_on", "week_of_period", "opportunity_id")

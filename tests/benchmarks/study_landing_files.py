@@ -3,9 +3,9 @@
 
 Each company is the product's simulator, whose deals, shocks and calls share nothing with the engine. Its exports are
 ingested and its history rebuilt as a user's would be; the ranges are those of the published backtest, every past
-quarter from what was known at its week. Prints, per week and kind of scope, how many 80 % ranges held of how many, and the
-interval score and CRPS against the naive forecast. Quarters of one company are not independent looks, so the error of
-a share is taken over companies.
+quarter from what was known at its week. Prints, per week and kind of scope, how many 80 % ranges held of how many, and
+the interval score and CRPS against the naive forecast. Quarters of one company are not independent looks, so the error
+of a share is taken over companies.
 """
 
 from __future__ import annotations
