@@ -100,9 +100,15 @@ def line_label(line: Line, frame: Frame) -> str:
 # Whether ranges held
 
 
+FEWEST_HELD = 4
+"""Periods before the share that held is a finding: all of three hold half the time when 4 in 5 do."""
+
+
 def held_title(held: Held, noun: str) -> str:
-    """The finding of the coverage strip, ≤ 70 characters."""
+    """The finding of the coverage strip, ≤ 70 characters; of so few that none could be told from luck, no finding."""
     of = theme.plural(held.period_count, noun)
+    if held.period_count < FEWEST_HELD:
+        return f"The range held in {held.hit_count} of {of}: too few to judge"
     title = f"The range held in {held.hit_count} of {of}; {asked(held.level)} is asked"
     return title if len(title) <= TITLE_LENGTH else f"Held in {held.hit_count} of {of}"
 

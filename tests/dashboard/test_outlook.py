@@ -78,6 +78,19 @@ def test_titles_fit(count: int) -> None:
     assert len(wording_landing.held_title(Held(count, 20, 0.8, 13, 20, "x"), "quarter")) <= wording.TITLE_LENGTH
 
 
+@pytest.mark.parametrize(
+    ("hits", "count", "title"),
+    [
+        (1, 1, "The range held in 1 of 1 quarter: too few to judge"),
+        (2, 3, "The range held in 2 of 3 quarters: too few to judge"),
+        (4, 4, "The range held in 4 of 4 quarters; 4 in 5 is asked"),
+        (6, 7, "The range held in 6 of 7 quarters; 4 in 5 is asked"),
+    ],
+)
+def test_so_few_ranges_are_no_finding(hits: int, count: int, title: str) -> None:
+    assert wording_landing.held_title(Held(hits, count, 0.8, None, None, "x"), "quarter") == title
+
+
 def test_an_exact_hit_reaches_the_line() -> None:
     assert misses(DOTS, DOTS[5]) == 5
     assert misses(DOTS, DOTS[5] + Decimal("0.01")) == 6
