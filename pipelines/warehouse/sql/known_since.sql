@@ -6,13 +6,13 @@ with history as (
 ),
 
 stated as (
-    select unnest([
-        {'field': 'stage', 'since_at': min(changed_at) filter (where stage is not null)},
-        {'field': 'close_on', 'since_at': min(changed_at) filter (where close_on is not null)},
-        {'field': 'forecast_category', 'since_at': min(changed_at) filter (where forecast_category is not null)},
-        {'field': 'probability_rate', 'since_at': min(changed_at) filter (where probability_rate is not null)}
-    ]) as told
-    from opportunity_states
+    select 'stage' as field, min(changed_at) as since_at from opportunity_states where stage is not null
+    union all
+    select 'close_on', min(changed_at) from opportunity_states where close_on is not null
+    union all
+    select 'forecast_category', min(changed_at) from opportunity_states where forecast_category is not null
+    union all
+    select 'probability_rate', min(changed_at) from opportunity_states where probability_rate is not null
 ),
 
 repeated as (
@@ -24,7 +24,7 @@ repeated as (
 ),
 
 extracted as (
-    select unnest(['stage', 'close_on', 'forecast_category', 'probability_rate']) as field, since_at from repeated
+    select named.field, repeated.since_at from (select distinct field from stated) as named cross join repeated
 ),
 
 final as (
@@ -32,7 +32,7 @@ final as (
     from (
         select field, since_at from history
         union all
-        select told.field, told.since_at from stated
+        select field, since_at from stated
         union all
         select field, since_at from extracted
     )
