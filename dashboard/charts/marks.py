@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+import plotly.graph_objects as go
+
 from dashboard import theme
 
 MANY_POINTS = 5_000
@@ -84,3 +86,18 @@ def rate_ticks(lowest: float, highest: float, currency: str) -> tuple[list[float
     """Landing rates worth a tick on a logarithmic axis, as money per unit called; few enough for a phone."""
     chosen = NARROW_TICKS if highest / lowest < 2 else WIDE_TICKS
     return list(chosen), [theme.unit(rate, currency) for rate in chosen]
+
+
+def add_band(
+    fig: go.Figure,
+    *,
+    x: Sequence[float],
+    lower: Sequence[float | None],
+    upper: Sequence[float | None],
+    fill: str,
+) -> None:
+    """A shade between two lines that are not drawn themselves. Call it first, so that the marks lie on top."""
+    for y, filling in ((upper, None), (lower, "tonexty")):
+        fig.add_scatter(
+            x=list(x), y=list(y), mode="lines", line={"width": 0}, fill=filling, fillcolor=fill, hoverinfo="skip"
+        )

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 import polars as pl
 
 from dashboard import theme
+from dashboard.charts.marks import add_band
 
 
 def rate_history(
@@ -26,16 +27,8 @@ def rate_history(
     places = list(range(rows.height))
     fig = go.Figure()
     if rows["limit_lower"].null_count() < rows.height:
-        for side, fill in (("limit_upper", None), ("limit_lower", "tonexty")):
-            fig.add_scatter(
-                x=places,
-                y=rows[side].to_list(),
-                mode="lines",
-                line={"width": 0},
-                fill=fill,
-                fillcolor=colours.grid,
-                hoverinfo="skip",
-            )
+        lower, upper = rows["limit_lower"].to_list(), rows["limit_upper"].to_list()
+        add_band(fig, x=places, lower=lower, upper=upper, fill=colours.grid)
     if overall is not None:
         fig.add_hline(y=overall, line={"color": colours.muted, "width": 1, "dash": "dot"})
     for place, lower, upper in zip(places, rows["lower"].to_list(), rows["upper"].to_list(), strict=True):

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 import polars as pl
 
 from dashboard import theme
+from dashboard.charts.marks import add_band
 
 
 def reliability(*, bins: pl.DataFrame, dark: bool, height: int = 320) -> go.Figure:
@@ -18,16 +19,8 @@ def reliability(*, bins: pl.DataFrame, dark: bool, height: int = 320) -> go.Figu
     rows = bins.sort("predicted_rate")
     given = rows["predicted_rate"].to_list()
     fig = go.Figure()
-    for side, fill in (("band_upper", None), ("band_lower", "tonexty")):
-        fig.add_scatter(
-            x=given,
-            y=rows[side].to_list(),
-            mode="lines",
-            line={"width": 0},
-            fill=fill,
-            fillcolor=colours.grid,
-            hoverinfo="skip",
-        )
+    lower, upper = rows["band_lower"].to_list(), rows["band_upper"].to_list()
+    add_band(fig, x=given, lower=lower, upper=upper, fill=colours.grid)
     fig.add_scatter(
         x=[0, 1], y=[0, 1], mode="lines", line={"color": colours.muted, "width": 1, "dash": "dot"}, hoverinfo="skip"
     )
