@@ -56,6 +56,8 @@ lock: ## rewrite requirements.lock from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
 		--group dev pyproject.toml -o requirements.lock
 	sed -i '1i # Exact versions and hashes of everything the project needs, for every supported Python. Made by `make lock`.' requirements.lock
+	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
+		--constraint requirements.lock --group engines -o requirements-engines.lock
 
 clean: ## remove what was generated
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
