@@ -209,7 +209,7 @@ def selfcheck(workspace: Path, edition_id: str | None, companies: int, seed: int
 @_workspace
 @_speaks_plainly
 def editions(workspace: Path) -> None:
-    """List editions: id, as-of, published at, method version, input digest; * marks the current one."""
+    """List editions: id, as-of, published at, method version, input digest; * the current one, ! a damaged one."""
     place = Workspace.at(workspace)
     refs = edition_store.list_editions(place)
     # A pointer to nowhere is told after the list, which is how one finds an edition to go on with.
@@ -224,8 +224,13 @@ def editions(workspace: Path) -> None:
         as_of, published = (f"{moment:%Y-%m-%d %H:%M:%S}" for moment in (ref.as_of_at, ref.published_at))
         line = f"{mark} {ref.edition_id}  as of {as_of}  published {published}"
         click.echo(f"{line}  method {ref.method_version}  inputs {ref.input_digest}")
+    damaged = edition_store.damaged_editions(place)
+    for name, problem, _ in damaged:
+        click.echo(f"! {name}  damaged: {problem}")
     if pointer is not None:
         raise pointer
+    if damaged:
+        raise TrustError(f"{len(damaged)} of {len(refs) + len(damaged)} editions cannot be read.", damaged[0].remedy)
 
 
 @main.command()

@@ -85,6 +85,17 @@ def test_an_altered_edition_is_found_out(company: Path, tmp_path: Path) -> None:
     assert "checks are broken" in err
 
 
+def test_a_damaged_edition_is_marked_and_the_others_are_still_listed(company: Path, tmp_path: Path) -> None:
+    workspace = tmp_path / "copy"
+    shutil.copytree(company, workspace)
+    (workspace / "editions" / "20200101T000000Z-000000000000.duckdb").write_bytes(b"not a database" * 1000)
+    code, out, err = run("editions", "--workspace", workspace)
+    assert code == 1
+    assert out.startswith("* ")
+    assert "! 20200101T000000Z-000000000000  damaged: " in out
+    assert err.splitlines()[0] == "1 of 2 editions cannot be read."
+
+
 def test_editions_lists_what_was_published(company: Path) -> None:
     code, out, _ = run("editions", "--workspace", company)
     assert code == 0

@@ -16,7 +16,7 @@ from pipelines.contracts import PUBLISHED_TABLES
 from pipelines.errors import EditionError
 from pipelines.settings import Workspace
 from pipelines.warehouse import editions
-from pipelines.warehouse.store import frame_schema
+from pipelines.warehouse.store import content_digest, frame_schema
 
 START, END = date(2026, 7, 1), date(2026, 9, 30)
 
@@ -225,6 +225,48 @@ def test_a_pointer_that_is_no_text_is_a_problem_with_a_remedy(workspace: Workspa
         editions.current_id(workspace)
     workspace.current.unlink()
     assert editions.current_id(workspace) is None
+
+
+def test_one_damaged_file_keeps_nobody_from_the_other_editions(workspace: Workspace) -> None:
+    first = editions.publish_edition(workspace, edition_row(), edition_tables())
+    second = editions.publish_edition(workspace, edition_row(lock_week=5), edition_tables())
+    first.path.write_bytes(b"not a database" * 1000)
+    assert editions.list_editions(workspace) == [second]
+    (found,) = editions.damaged_editions(workspace)
+    assert found.edition_id == first.edition_id
+    assert "cannot be read" in found.problem
+    assert "backup" in found.remedy
+
+
+def _as_an_earlier_program_wrote_it(ref: editions.EditionRef) -> None:
+    """Without a column and a table that came later, and with the digests that such a program would have written."""
+    with duckdb.connect(str(ref.path)) as con:
+        con.execute("alter table deals drop column has_no_next_step; drop table selfcheck")
+        con.execute("delete from content_digests where table_name = 'selfcheck'")
+        columns = [str(row[0]) for row in con.execute("describe deals").fetchall()]
+        digest = content_digest(con, "deals", columns)
+        con.execute("update content_digests set digest = $digest where table_name = 'deals'", {"digest": digest})
+
+
+def test_an_edition_of_an_earlier_program_is_held_against_its_own_digests(workspace: Workspace) -> None:
+    ref = editions.publish_edition(workspace, edition_row(), edition_tables())
+    _as_an_earlier_program_wrote_it(ref)
+    findings = editions.verify(ref)
+    assert [finding for finding in findings if not finding.ok] == []
+    assert "made by another version" in [finding.name for finding in findings]
+    assert editions.read(ref, "deals").schema == edition_tables()["deals"].schema  # what it lacks is null
+    with duckdb.connect(str(ref.path)) as con:
+        con.execute("update scopes set scope_name = 'Anna' where scope = 'ann'")
+    assert [finding.name for finding in editions.verify(ref) if not finding.ok] == ["content is as published"]
+
+
+def test_an_edition_of_another_method_is_not_asked_for_what_must_be_true_today(workspace: Workspace) -> None:
+    tables = edition_tables()
+    tables["forecast_pairs"] = tables["forecast_pairs"].with_columns(pl.lit("closed").alias("status"))
+    ref = editions.publish_edition(workspace, edition_row(method_version="0"), tables)
+    assert [finding for finding in editions.verify(ref) if not finding.ok] == []
+    today = editions.publish_edition(workspace, edition_row(), tables)
+    assert [finding for finding in editions.verify(today) if not finding.ok] != []
 
 
 def test_an_edition_of_another_version_is_not_called_damaged(workspace: Workspace) -> None:

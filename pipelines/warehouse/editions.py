@@ -28,6 +28,7 @@ import polars as pl
 from pipelines.contracts import PUBLISHED_TABLES
 from pipelines.errors import EditionError
 from pipelines.landing_contracts import LANDING_GRAINS
+from pipelines.policy import METHOD_VERSION
 from pipelines.process_contracts import PROCESS_GRAINS
 from pipelines.settings import Workspace
 from pipelines.warehouse.store import OWNER_ONLY, column_types, content_digest, frame, frame_schema
@@ -87,6 +88,14 @@ class EditionRef:
     open_period_start_on: date | None
     open_period_week: int | None
     is_simulated: bool
+
+
+class Damaged(NamedTuple):
+    """A file of the editions folder that cannot be read as an edition, and why, in two sentences."""
+
+    edition_id: str
+    problem: str
+    remedy: str
 
 
 class Finding(NamedTuple):
@@ -156,9 +165,24 @@ def find(workspace: Workspace, edition_id: str) -> EditionRef:
 
 
 def list_editions(workspace: Workspace) -> list[EditionRef]:
-    """Every edition of the workspace, oldest as-of first. Errors: EditionError when one is damaged."""
-    paths = [path for path in workspace.editions.glob("*.duckdb") if _NAME.match(path.stem)]
-    return sorted((_open(path) for path in paths), key=lambda ref: (ref.as_of_at, ref.published_at))
+    """Every edition of the workspace that can be read, oldest as-of first; ``damaged_editions`` names the others."""
+    return _looked_through(workspace)[0]
+
+
+def damaged_editions(workspace: Workspace) -> list[Damaged]:
+    """Every edition of the workspace that cannot be read, by name: one of them keeps nobody from the rest."""
+    return _looked_through(workspace)[1]
+
+
+def _looked_through(workspace: Workspace) -> tuple[list[EditionRef], list[Damaged]]:
+    sound: list[EditionRef] = []
+    damaged: list[Damaged] = []
+    for path in sorted(path for path in workspace.editions.glob("*.duckdb") if _NAME.match(path.stem)):
+        try:
+            sound.append(_open(path))
+        except EditionError as error:
+            damaged.append(Damaged(path.stem, error.problem, error.remedy))
+    return sorted(sound, key=lambda ref: (ref.as_of_at, ref.published_at)), damaged
 
 
 def read(
@@ -170,7 +194,8 @@ def read(
 ) -> pl.DataFrame:
     """Rows of one published table in the contract's dtypes, in the order of its grain.
 
-    ``where``: column → value, or a list of values of which one must hold; None means the value is missing.
+    ``where``: column → value, or a list of values of which one must hold; None means the value is missing. A column
+    that may be null and that an edition of an earlier version does not have is null throughout.
     Errors: EditionError for a table or column that is not published, or a damaged file.
     """
     known = _columns(table)
@@ -190,28 +215,47 @@ def read(
             params[f"w_{column}"] = value
     clause = f" where {' and '.join(conditions)}" if conditions else ""
     with _reading(ref.path) as con:
-        return frame(con, f"select {', '.join(wanted)} from {table}{clause} order by rowid", params)
+        lacking = _may_lack(table, set(wanted)) - set(_types(con, table))
+        picked = [f"cast(null as {known[name]}) as {name}" if name in lacking else name for name in wanted]
+        return frame(con, f"select {', '.join(picked)} from {table}{clause} order by rowid", params)
 
 
 def verify(ref: EditionRef) -> list[Finding]:
-    """Whether the file is as it was published, and what must be true in every edition."""
+    """Whether the file is as it was published, and what must be true in every edition.
+
+    An edition made by another version of the method or of the tables is held against its own recorded digests, and
+    that it is another version's is said; what must be true today is not asked of it.
+    """
     with _reading(ref.path) as con:
         present = {name for (name,) in con.sql("select table_name from duckdb_tables()").fetchall()}
-        missing = sorted(set(PUBLISHED_TABLES) - present)
-        if missing or _DIGESTS not in present:
-            absent = ", ".join(missing or [_DIGESTS])
-            return [Finding("tables are there", False, f"missing: {absent}")]
-        findings = [Finding("tables are there", True, f"{len(PUBLISHED_TABLES)} tables")]
-        misfits = [name for name in PUBLISHED_TABLES if _types(con, name) != _columns(name)]
-        findings.append(Finding("columns fit the contracts", not misfits, ", ".join(misfits) or "names and types"))
-        if misfits:
-            return findings
-        as_published = dict(con.sql(f"select table_name, digest from {_DIGESTS}").fetchall())
-        altered = [name for name in PUBLISHED_TABLES if content_digest(con, name, _columns(name)) != as_published[name]]
+        if _DIGESTS not in present:
+            return [Finding("tables are there", False, f"missing: {_DIGESTS}")]
+        as_published: dict[str, str] = dict(con.sql(f"select table_name, digest from {_DIGESTS}").fetchall())
+        missing = sorted(set(as_published) - present)
+        if missing or not as_published:
+            return [Finding("tables are there", False, f"missing: {', '.join(missing) or 'all of them'}")]
+        findings = [Finding("tables are there", True, f"{len(as_published)} tables")]
+        own = {name: _types(con, name) for name in as_published}
+        differing = sorted(set(own) ^ set(PUBLISHED_TABLES)) + [
+            name for name in PUBLISHED_TABLES if name in own and own[name] != _columns(name)
+        ]
+        if differing:
+            detail = f"made by another version of the program: {len(differing)} tables differ from today's"
+            findings.append(Finding("columns are its own version's", True, detail))
+        else:
+            findings.append(Finding("columns fit the contracts", True, "names and types"))
+        altered = [name for name in as_published if content_digest(con, name, own[name]) != as_published[name]]
         findings.append(Finding("content is as published", not altered, _named("altered", altered, "digests agree")))
-        repeated = [name for name in GRAINS if name not in MAY_REPEAT and _repeats(con, name)]
+        graded = [name for name in GRAINS if name not in MAY_REPEAT and set(GRAINS[name]) <= set(own.get(name, {}))]
+        repeated = [name for name in graded if _repeats(con, name)]
         findings.append(Finding("one row per grain", not repeated, _named("repeated", repeated, "no repeated row")))
-        findings.extend(_invariant(con, name, query) for name, query in _INVARIANTS.items())
+        if differing or ref.method_version != METHOD_VERSION:
+            detail = (
+                f"method {ref.method_version}, this program has {METHOD_VERSION}: held against its own digests alone"
+            )
+            findings.append(Finding("made by another version", True, detail))
+        else:
+            findings.extend(_invariant(con, name, query) for name, query in _INVARIANTS.items())
     named = ref.edition_id == ref.path.stem
     findings.append(Finding("the file bears its edition's name", named, ref.path.name))
     return findings
@@ -489,7 +533,18 @@ def _open(path: Path) -> EditionRef:
     if len(rows) != 1:
         raise EditionError(f"{path.name} does not say which edition it is.", "Restore its file from a backup.")
     names = {field.name for field in fields(EditionRef)} - {"path"}
+    if not _stated(names) <= set(rows[0]):
+        raise EditionError(
+            f"The edition {path.stem} was published by another version of this program, and lacks what is asked for.",
+            "Publish again with `forecast-trust publish`, or read it with the version that made it.",
+        )
+    rows[0] |= {name: None for name in names - _stated(names) if name not in rows[0]}
     return EditionRef(path=path, **{name: value for name, value in rows[0].items() if name in names})
+
+
+def _stated(names: set[str]) -> set[str]:
+    """What an edition of any version must say of itself."""
+    return names - _may_lack("edition", names)
 
 
 def _path(workspace: Workspace, edition_id: str) -> Path:
@@ -500,6 +555,11 @@ def _columns(table: str) -> dict[str, str]:
     if table not in PUBLISHED_TABLES:
         raise EditionError(f"There is no published table {table!r}.", f"The tables are {', '.join(PUBLISHED_TABLES)}.")
     return column_types(PUBLISHED_TABLES[table])
+
+
+def _may_lack(table: str, columns: set[str]) -> set[str]:
+    """Those of the columns whose value may be missing."""
+    return {name for name, column in PUBLISHED_TABLES[table].columns().items() if column.nullable and name in columns}
 
 
 def _types(con: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]:
