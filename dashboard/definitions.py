@@ -36,6 +36,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("Where the period lands", "pipelines.engine.outlook:Outlook"),
             ("Deals, call, and both together", "pipelines.engine.landing"),
             ("Odds in twenty", "pipelines.engine.outlook:misses"),
+            ("The chance of reaching a line", "pipelines.engine.landing_tables:probability_of_reaching"),
             ("The chance of a deal", "pipelines.engine.competing_risks"),
             ("A past range", "pipelines.landing_contracts:LandingBacktest"),
             ("Whether ranges held", "pipelines.engine.coverage:coverage_verdict"),

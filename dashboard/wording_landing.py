@@ -16,6 +16,8 @@ def _cash(amount: Decimal, frame: Frame) -> str:
 
 
 def _named(line: Line, frame: Frame) -> str:
+    if line.name == "typed":
+        return _cash(line.amount, frame)
     return f"the {_cash(line.amount, frame)} {'called' if line.name == 'call' else line.name}"
 
 
@@ -67,7 +69,7 @@ def dots_title(outlook: Outlook, noun: str) -> str:
     plan = outlook.plan
     if plan is None:
         return f"Twenty equally likely ends of the {noun}"
-    goal = "the quota" if plan.name == "quota" else "the call"
+    goal = _goal(plan)
     if plan.miss_count == 0:
         return f"Fewer than 1 in {DOTS} equally likely outcomes misses {goal}"
     if plan.miss_count == DOTS:
@@ -76,8 +78,12 @@ def dots_title(outlook: Outlook, noun: str) -> str:
     return f"{plan.miss_count} of {DOTS} equally likely outcomes {verb} {goal}"
 
 
+def _goal(line: Line) -> str:
+    return {"quota": "the quota", "call": "the call"}.get(line.name, "your line")
+
+
 def dots_caption(outlook: Outlook) -> str:
-    goal = {"quota": "the quota", "call": "the call"}.get(outlook.plan.name if outlook.plan else "", "")
+    goal = _goal(outlook.plan) if outlook.plan else ""
     kinds = f" ◆ misses {goal}, ● reaches it." if goal else ""
     return f"As known at the end of week {outlook.week}.{kinds} Bar: {how_often(outlook.level)}."
 
@@ -93,8 +99,45 @@ def dots_alt(outlook: Outlook, frame: Frame) -> str:
 
 
 def line_label(line: Line, frame: Frame) -> str:
-    """Beside the line itself: ``quota $16.4M``, ``called $18.7M``."""
-    return f"{'called' if line.name == 'call' else line.name} {_cash(line.amount, frame)}"
+    """Beside the line itself: ``quota $16.4M``, ``called $18.7M``, ``your line $12.5M``."""
+    return f"{ {'call': 'called', 'typed': 'your line'}.get(line.name, line.name) } {_cash(line.amount, frame)}"
+
+
+# A line of the reader's own
+
+SUREST = 0.99
+"""The ends of what is published: beyond them the chance is said to be over, or under, and not counted."""
+
+
+def chance(rate: float) -> str:
+    """``63 %``; at the ends of what is known ``over 99 %`` and ``under 1 %``."""
+    if rate >= SUREST - 1e-9:
+        return f"over {theme.percent(SUREST)}"
+    if rate <= 1 - SUREST + 1e-9:
+        return f"under {theme.percent(1 - SUREST)}"
+    return theme.percent(rate)
+
+
+def line_example(estimate: Decimal, frame: Frame) -> str:
+    """An amount of the right size to type: ``e.g. 12.5M``."""
+    shown = _cash(abs(estimate), frame).removeprefix(theme.currency_prefix(frame.currency))
+    return f"Type an amount, e.g. {shown}"
+
+
+def line_sentence(line: Line, outlook: Outlook, frame: Frame) -> str:
+    """The chance of reaching the line, what it rests on, and that the line is behind or above what has closed."""
+    if line.reach_rate is None:
+        return ""
+    if line.amount <= outlook.closed_amount:
+        return f"{bold(_cash(line.amount, frame))} has been reached: {_cash(outlook.closed_amount, frame)} has closed."
+    return (
+        f"The chance of landing at {bold(_cash(line.amount, frame))} or above is {bold(chance(line.reach_rate))}: "
+        f"{odds(line, frame)}. As of week {outlook.week}, from {frame.periods(outlook.period_count)}."
+    )
+
+
+def not_an_amount(typed: str, estimate: Decimal, frame: Frame) -> str:
+    return f"“{typed}” is not an amount. {line_example(estimate, frame)}."
 
 
 # Whether ranges held

@@ -93,15 +93,19 @@ def dotplot(
 ) -> go.Figure:
     """Dots stacked over money; the plan and other lines labelled where they stand; below, the range and its middle.
 
-    ``span``: lower, expected, upper. A dot that misses the plan is a diamond, one that reaches it a circle.
+    ``span``: lower, expected, upper. A dot that misses the plan is a diamond, one that reaches it a circle. A line
+    farther off than the dots are wide colours them and is not drawn: to reach it the axis would crush them.
     """
     colours = theme.palette(dark)
     fig = go.Figure()
+    plan = next((line.amount for line in across if line.is_plan), None)
+    reach = max(dots[-1], span[2]) - min(dots[0], span[0])
+    near = (min(dots[0], span[0]) - reach, max(dots[-1], span[2]) + reach)
+    across = [line for line in across if near[0] <= line.amount <= near[1]]
     lowest = float(min([dots[0], span[0], *(line.amount for line in across)]))
     highest = float(max([dots[-1], span[2], *(line.amount for line in across)]))
     width = (highest - lowest) / COLUMNS or 1.0
     drawn = stacked(dots, [line.amount for line in across], width)
-    plan = next((line.amount for line in across if line.is_plan), None)
     missed = bisect_left(sorted(dots), plan) if plan is not None else 0
     tallest = max(dot.place for dot in drawn)
     top = max(tallest + 0.6, 4.6)
@@ -127,7 +131,7 @@ def dotplot(
     fig.update_xaxes(
         tickvals=values, ticktext=texts, range=[lowest - 0.8 * width, highest + 0.8 * width], zeroline=False
     )
-    fig.update_yaxes(visible=False, range=[BAR_AT - 1.05, top + 1.5])
+    fig.update_yaxes(visible=False, range=[BAR_AT - 1.05, top + max(1.5, 0.8 * len(across) - 0.1)])
     fig.update_layout(margin={"t": 4, "r": 4, "l": 4, "b": 4})
     return fig
 
@@ -135,10 +139,10 @@ def dotplot(
 def _add_lines(
     fig: go.Figure, across: Sequence[Across], *, lowest: float, highest: float, top: float, colours: theme.Palette
 ) -> None:
-    """Each line's label stands at its top, away from the other line's: two heights, so that they never meet."""
+    """Each line's label stands at its top, each at a height of its own, so that they never meet."""
     for place, line in enumerate(sorted(across, key=lambda line: line.amount)):
         x, tint = float(line.amount), colours.ink if line.is_plan else colours.call
-        reach = top + (1.15 if place == 0 else 0.35)
+        reach = top + 0.35 + 0.8 * (max(len(across), 2) - 1 - place)
         fig.add_shape(
             type="line",
             x0=x,
@@ -157,6 +161,8 @@ def _add_lines(
             yanchor="middle",
             xshift=6 if to_the_right else -6,
             showarrow=False,
+            bgcolor=colours.background,  # another line may pass behind it
+            borderpad=1,
             font={"size": 13, "color": colours.ink},
         )
 

@@ -12,7 +12,8 @@ from dashboard.charts.track_record import OpenPeriod, track_record
 from dashboard.filters import Filters, is_dark
 from dashboard.tables import Column
 from dashboard.views import parts
-from pipelines.engine import coverage, expectation, freshness, outlook, verdict
+from dashboard.views.typed_line import asked_line
+from pipelines.engine import coverage, expectation, freshness, landing_tables, outlook, verdict
 from pipelines.engine.outlook import Outlook
 from pipelines.landing_contracts import LandingBacktest
 
@@ -25,7 +26,7 @@ def page(filters: Filters) -> None:
     answer = answers.trust(filters)
     _verdict(answer)
     if not answer.has_calls:
-        _without_calls(answer)
+        _without_calls(answer, filters)
         return
     _cards(answer)
     if answer.outlook is None:
@@ -35,15 +36,15 @@ def page(filters: Filters) -> None:
         with why:
             _why(answer)
     else:
-        _with_outlook(answer, answer.outlook)
+        _with_outlook(answer, answer.outlook, filters)
     _table(answer)
 
 
-def _with_outlook(answer: TrustAnswer, found: Outlook) -> None:
+def _with_outlook(answer: TrustAnswer, found: Outlook, filters: Filters) -> None:
     """Where it lands beside the record of calls; below, whether ranges held beside the reasons."""
     ahead, behind = st.columns(2, gap="large")
     with ahead:
-        _dots(answer, found)
+        _dots(answer, found, filters)
     with behind:
         _record(answer)
     ranges, why = st.columns(2, gap="large")
@@ -138,28 +139,32 @@ def _open_period(answer: TrustAnswer) -> OpenPeriod | None:
     return OpenPeriod(label, call, expected, answer.lowest_amount, answer.highest_amount)
 
 
-def _dots(answer: TrustAnswer, found: Outlook) -> None:
+def _dots(answer: TrustAnswer, issued: Outlook, filters: Filters) -> None:
     context, frame = answer.context, answer.context.frame
+    drawn = st.container()
+    own = asked_line(filters, issued, frame)
+    found = issued if own is None else issued.judged_by(own)
     across = [
         Across(line.amount, wording_landing.line_label(line, frame), is_plan=line is found.plan) for line in found.lines
     ]
-    parts.finding(
-        wording_landing.dots_title(found, frame.noun),
-        dotplot(
-            dots=found.dots,
-            across=across,
-            span=(found.lower, found.estimate, found.upper),
-            currency=context.currency,
-            dark=is_dark(),
-        ),
-        alt=wording_landing.dots_alt(found, frame),
-        key="dots",
-        caption=wording_landing.dots_caption(found),
-    )
+    with drawn:
+        parts.finding(
+            wording_landing.dots_title(found, frame.noun),
+            dotplot(
+                dots=found.dots,
+                across=across,
+                span=(found.lower, found.estimate, found.upper),
+                currency=context.currency,
+                dark=is_dark(),
+            ),
+            alt=wording_landing.dots_alt(found, frame),
+            key="dots",
+            caption=wording_landing.dots_caption(found),
+        )
     for sentence in (wording_landing.swing_sentence(found.swing, frame), wording_landing.basis(found, frame)):
         if sentence:
             parts.said(sentence)
-    parts.how_computed(outlook.Outlook, outlook.misses)
+    parts.how_computed(outlook.Outlook, outlook.misses, landing_tables.probability_of_reaching)
 
 
 def _held(answer: TrustAnswer, found: Outlook) -> None:
@@ -218,7 +223,7 @@ def _table(answer: TrustAnswer) -> None:
         st.html(tables.table(columns, rows, caption=f"Called and landed per {frame.noun}"))
 
 
-def _without_calls(answer: TrustAnswer) -> None:
+def _without_calls(answer: TrustAnswer, filters: Filters) -> None:
     deals = answer.deals
     if deals.open_count:
         sentence = wording.open_deals(
@@ -234,6 +239,6 @@ def _without_calls(answer: TrustAnswer) -> None:
     if answer.outlook is not None:
         ahead, ranges = st.columns(2, gap="large")
         with ahead:
-            _dots(answer, answer.outlook)
+            _dots(answer, answer.outlook, filters)
         with ranges:
             _held(answer, answer.outlook)

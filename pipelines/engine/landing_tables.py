@@ -98,7 +98,8 @@ def quantile_at(ordered: Floats, level: Floats | float) -> Floats:
 
 
 def probability_of_reaching(quantiles: pl.DataFrame, line: float) -> float | None:
-    """Chance of landing at or above ``line``, from one scope's and method's ``quantile`` and ``amount``.
+    """**The chance of reaching a line.** Of landing at or above ``line``, read off the published quantiles of one scope
+    and method (``quantile``, ``amount``), straight between neighbours.
 
     Between 0.01 and 0.99, the ends of what is published: say "over 99 %" there. Null without quantiles.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 DOTS = 20
@@ -14,11 +14,14 @@ error."""
 
 @dataclass(frozen=True)
 class Line:
-    """An amount somebody is held to. ``name`` is ``quota`` or ``call``; ``miss_count`` of twenty outcomes lie below."""
+    """An amount somebody is held to. ``name`` is ``quota``, ``call`` or ``typed`` (the reader's own); ``miss_count`` of
+    twenty outcomes lie below. ``reach_rate``: chance of landing at or above it, where it was asked for (the reader's
+    own line), else None."""
 
     name: str
     amount: Decimal
     miss_count: int
+    reach_rate: float | None = None
 
 
 @dataclass(frozen=True)
@@ -76,8 +79,12 @@ class Outlook:
 
     @property
     def plan(self) -> Line | None:
-        """The line the outlook is judged by: the quota, else the call."""
+        """The line the outlook is judged by: the reader's own where one was typed, else the quota, else the call."""
         return self.lines[0] if self.lines else None
+
+    def judged_by(self, line: Line) -> Outlook:
+        """The same outlook with another line to judge it by, the others kept."""
+        return replace(self, lines=(line, *self.lines))
 
 
 def misses(dots: Sequence[Decimal], amount: Decimal) -> int:

@@ -132,6 +132,18 @@ def test_a_filter_goes_into_the_url_and_survives_a_page_switch(browser: Chromium
         assert visit.page.get_by_role("combobox", name="Whose number").input_value() == chosen
 
 
+def test_a_typed_line_is_answered_and_goes_into_the_url(browser: Chromium, server: Server) -> None:
+    with visiting(browser, server) as visit:
+        visit.open("/")
+        field = visit.page.get_by_label("The odds of any line")
+        field.fill("1.2M")
+        field.press("Enter")
+        visit.page.get_by_text("The chance of landing at").or_(visit.page.get_by_text("has been reached")).wait_for()
+        assert "line=1.2M" in visit.page.url
+        visit.open(f"/?{urlsplit(visit.page.url).query}")
+        assert "your line" in visit.text
+
+
 def test_nonsense_in_the_url_is_named(browser: Chromium, server: Server) -> None:
     with visiting(browser, server) as visit:
         visit.open("/?scope=Nobody+Such")

@@ -56,6 +56,7 @@ def landing_tables(
     dots: list[dict[str, object]] = []
     backtest: list[dict[str, object]] = []
     swings: list[dict[str, object]] = []
+    quantiles: list[dict[str, object]] = []
     for scope in scopes:
         look = {"period_start_on": open_start, "week_of_period": week, "scope": scope}
         for level in LEVELS:
@@ -98,6 +99,9 @@ def landing_tables(
         level_of = (np.arange(20) + 0.5) / 20
         for dot, amount in enumerate(centre * np.exp(SPREAD * special.ndtri(level_of)), start=1):
             dots.append({**look, "dot": dot, "amount": float(amount)})
+        for percent in range(1, 100):
+            amount = float(centre * np.exp(SPREAD * special.ndtri(percent / 100)))
+            quantiles.append({**look, "method": "combined", "quantile": percent / 100, "amount": amount})
         swings.append(
             {
                 **look,
@@ -117,6 +121,7 @@ def landing_tables(
     return {
         "landing": _fitted("landing", landing),
         "landing_dots": _fitted("landing_dots", dots),
+        "landing_quantiles": _fitted("landing_quantiles", quantiles),
         "landing_swings": _fitted("landing_swings", swings),
         "landing_backtest": past,
         "coverage": judged,
