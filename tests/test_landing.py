@@ -146,6 +146,34 @@ def test_lines_of_one_file_with_the_same_key(workspace: Workspace) -> None:
     ]
 
 
+def test_a_file_lands_alike_as_the_first_of_its_table_and_among_others(tmp_path: Path) -> None:
+    """The first file goes straight into the landing, a later one through a comparison with what is in force."""
+    rows = [
+        deal("a", "1"),
+        deal("b", "2", modified_at="2026-02-02"),
+        deal("b", "3", modified_at="2026-02-01"),  # the other line of b was modified later and wins
+        deal("c", "4"),
+        deal("c", "4"),
+        deal("d", "5"),
+        deal("d", "6"),
+        deal("e", None),
+    ]
+    first, later = Workspace(tmp_path / "first"), Workspace(tmp_path / "later")
+    land(later, "opportunities", [deal("elsewhere")])
+    found = []
+    for workspace in (first, later):
+        result = land(workspace, "opportunities", rows)
+        with Landing.open(workspace) as landing:
+            landed = landing.rows("opportunities").filter(pl.col("opportunity_id") != "elsewhere").drop("load_id")
+            hashes = landing._con.execute(
+                "select key_hash, row_hash from landed_opportunities where opportunity_id <> 'elsewhere' order by all"
+            ).fetchall()
+            found.append((result, landed.rows(), landing.rejected_rows().drop("load_id", "file_name").rows(), hashes))
+    assert found[0] == found[1]
+    assert found[0][0].accepted_count == 5
+    assert (found[0][0].rejected_count, found[0][0].unchanged_count) == (2, 1)
+
+
 def test_a_file_that_fails_half_way_lands_nothing(workspace: Workspace) -> None:
     land(workspace, "opportunities", [deal("1")])
 

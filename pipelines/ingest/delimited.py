@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
 import polars as pl
 
 from pipelines.errors import FileError
@@ -118,7 +119,7 @@ def _check_utf8(path: Path, name: str) -> None:
     try:
         for chunk in _chunks(path):
             decoder.decode(chunk)
-            lines += chunk.count(b"\n")
+            lines += _count(chunk, b"\n")
         decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
         line = lines + error.object[: error.start].count(b"\n")
@@ -306,15 +307,15 @@ def read_batches(
 
 def _read_fast(block: bytes, delimiter: str, keys: tuple[str, ...], *, is_checked: bool = False) -> pl.DataFrame | None:
     """The block by polars, or None unless every physical line is exactly one well-formed record."""
-    lines = block.count(b"\n") + (not block.endswith(b"\n"))
+    lines = _count(block, b"\n") + (not block.endswith(b"\n"))
     separators = len(keys) - 1
-    if block.count(b"\r") != block.count(b"\r\n"):
+    if b"\r" in block and block.count(b"\r") != block.count(b"\r\n"):
         return None
     has_quotes = b'"' in block
     if has_quotes:
         if not is_checked and not _every_line_is_a_record(block, delimiter, separators):
             return None
-    elif block.count(delimiter.encode()) != separators * lines:
+    elif _count(block, delimiter.encode()) != separators * lines:
         return None
     try:
         frame = pl.read_csv(
@@ -329,6 +330,11 @@ def _read_fast(block: bytes, delimiter: str, keys: tuple[str, ...], *, is_checke
         # Too many fields in one line and too few in another, or nothing but empty lines: the slow road tells which.
         return None
     return frame if frame.height == lines else None
+
+
+def _count(block: bytes, character: bytes) -> int:
+    """How often an ASCII character occurs; ``bytes.count`` stops at every hit and takes ten times as long."""
+    return int(np.count_nonzero(np.frombuffer(block, dtype=np.uint8) == character[0]))
 
 
 def _every_line_is_a_record(block: bytes, delimiter: str, separators: int) -> bool:

@@ -15,6 +15,7 @@ import polars as pl
 from pipelines.contracts import INPUT_TABLES
 from pipelines.errors import FileError, MappingError
 from pipelines.ingest import mapping as mappings_module
+from pipelines.ingest.ahead import ahead
 from pipelines.ingest.exports import open_exports
 from pipelines.ingest.formats import Export, Refused
 from pipelines.ingest.quarantine import Sorter
@@ -211,6 +212,6 @@ def _ingest_plan(
 
 
 def _told(sorter: Sorter, progress: Progress) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
-    for accepted, rejected in sorter.batches():
+    for accepted, rejected in ahead(sorter.batches()):
         progress.advance(accepted.height + rejected["line"].n_unique())
         yield accepted, rejected

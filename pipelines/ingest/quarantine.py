@@ -17,6 +17,7 @@ import dataframely as dy
 import polars as pl
 
 from pipelines.contracts import INPUT_TABLES, RejectedRows
+from pipelines.ingest.ahead import ahead
 from pipelines.ingest.columns import (
     Cells,
     Notation,
@@ -135,7 +136,7 @@ class Sorter:
     def batches(self) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
         """(accepted: the contract's columns, ``line`` and ``other_columns``; ``contracts.RejectedRows``), in order."""
         pending: list[Ragged] = []
-        for batch in self.export.batches():
+        for batch in ahead(self.export.batches()):
             rejects = _Rejects(self.export.file_name, self.plan.table.name)
             last = batch.frame[LINE].max()
             tail = [item for item in batch.ragged if not isinstance(last, int) or item.line > last]

@@ -13,6 +13,7 @@ import polars as pl
 
 from pipelines.contracts import INPUT_TABLES
 from pipelines.errors import FileError
+from pipelines.ingest.ahead import ahead
 from pipelines.ingest.columns import Notation, is_plain_date, is_plain_number, without_missing
 from pipelines.ingest.delimited import LINE
 from pipelines.ingest.formats import Export, key_of
@@ -130,7 +131,7 @@ def survey(export: Export, plan: Plan) -> Survey:
     columns = _columns_to_survey(export, plan)
     pairs = [rule.lookup for rule in plan.layout.columns.values() if rule.lookup]
     words = {test.found_in for test in (*plan.layout.keep, *plan.layout.skip) if test.found_in}
-    for batch in export.batches() if columns or pairs or words else ():
+    for batch in ahead(export.batches()) if columns or pairs or words else ():
         frame = take_rows(batch.frame, plan, export)
         for lookup in pairs:
             if lookup.match in frame.columns and lookup.give in frame.columns:

@@ -10,6 +10,7 @@ intact.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -148,10 +149,16 @@ class Landing:
             self._con.execute("begin transaction")
             try:
                 load_id = self._next_load_id()
-                self._stage(contract, batches, load_id)
-                stated = None if stated_columns is None else self._carry_over(contract, stated_columns)
+                is_first = not self._con.execute(f"select 1 from landed_{table} limit 1").fetchall()
+                said = self._stage(contract, batches, load_id, directly=is_first)
+                stated = None
+                if stated_columns is not None:
+                    stated = tuple(name for name in contract.columns if name in stated_columns or said[name] > 0)
+                unquestioned = self._unland_repeated(contract, load_id) if is_first else 0
+                if stated is not None and not is_first:
+                    self._carry_over(contract, stated)
                 self._settle(contract, file_name, load_id)
-                result = self._count(load_id)
+                result = self._count(load_id, unquestioned)
                 self._con.execute("drop table staged_rows; drop table outcomes; drop view landed_rows")
                 self._record(
                     load_id=load_id,
@@ -172,24 +179,43 @@ class Landing:
             raise trouble(self._workspace.landing, error) from error
         return result
 
-    def _stage(self, contract: InputTable, batches: Iterable[tuple[pl.DataFrame, pl.DataFrame]], load_id: int) -> None:
-        """Take in the file's rows with their hashes, and the rows rejected on the way."""
+    def _stage(
+        self,
+        contract: InputTable,
+        batches: Iterable[tuple[pl.DataFrame, pl.DataFrame]],
+        load_id: int,
+        *,
+        directly: bool,
+    ) -> Counter[str]:
+        """Take in the file's rows with their hashes, and the rows rejected on the way; values seen per column.
+
+        ``directly``: straight into the landing, which holds none of the table yet; else to ``staged_rows``.
+        """
         con, columns = self._con, ", ".join(contract.columns)
-        precedence = "modified_at" if "modified_at" in contract.columns else "cast(null as timestamp)"
         con.execute(
             f"create or replace temp table staged_rows as select {columns}, line, other_columns, key_hash, row_hash, "
-            f"{precedence} as precedence_at from landed_{contract.name} limit 0"
+            f"{_precedence(contract)} as precedence_at from landed_{contract.name} limit 0"
         )
         row_hash, key_hash = hash_expression(contract.columns), hash_expression(contract.key)
         wanted = {**frame_schema(contract.schema), "line": pl.Int64(), "other_columns": pl.String()}
+        values = f"{columns}, line, other_columns, {key_hash}, {row_hash}"
+        into, values = (
+            (
+                f"landed_{contract.name} ({columns}, line, other_columns, key_hash, row_hash, load_id)",
+                f"{values}, $load_id",
+            )
+            if directly
+            else ("staged_rows", f"{values}, {_precedence(contract)}")
+        )
+        said: Counter[str] = Counter()
         for accepted, rejected in batches:
             if accepted.height:
                 if "other_columns" not in accepted.columns:
                     accepted = accepted.with_columns(other_columns=pl.lit(None, pl.String))  # noqa: PLW2901
+                said.update({name: accepted.height - accepted[name].null_count() for name in contract.columns})
                 con.register("batch_rows", accepted.select(pl.col(name).cast(kind) for name, kind in wanted.items()))
                 con.execute(
-                    f"insert into staged_rows select {columns}, line, other_columns, {key_hash}, {row_hash}, "
-                    f"{precedence} from batch_rows"
+                    f"insert into {into} select {values} from batch_rows", {"load_id": load_id} if directly else None
                 )
                 con.unregister("batch_rows")
             if rejected.height:
@@ -199,15 +225,31 @@ class Landing:
                     {"load_id": load_id},
                 )
                 con.unregister("batch_rejects")
+        return said
 
-    def _carry_over(self, contract: InputTable, stated_columns: Collection[str]) -> tuple[str, ...]:
-        """Fill the columns that the file does not state from the row in force of each key; return those it states."""
+    def _unland_repeated(self, contract: InputTable, load_id: int) -> int:
+        """Move rows landed directly whose key the file repeats to ``staged_rows``; how many others stay landed."""
+        con, table, columns = self._con, f"landed_{contract.name}", ", ".join(contract.columns)
+        con.execute(
+            "create or replace temp table repeated_keys as "
+            f"select key_hash from {table} group by key_hash having count(*) > 1"
+        )
+        if con.execute("select 1 from repeated_keys limit 1").fetchall():
+            con.execute(
+                f"insert into staged_rows select {columns}, line, other_columns, key_hash, row_hash, "
+                f"{_precedence(contract)} from {table} where key_hash in (select key_hash from repeated_keys)"
+            )
+            con.execute(f"delete from {table} where key_hash in (select key_hash from repeated_keys)")
+        con.execute("drop table repeated_keys")
+        ((count,),) = con.execute(f"select count(*) from {table}").fetchall()
+        return int(count)
+
+    def _carry_over(self, contract: InputTable, stated: Collection[str]) -> None:
+        """Fill the columns that the file does not state from the row in force of each key."""
         con, columns = self._con, contract.columns
-        counts = con.execute(f"select {', '.join(f'count({name})' for name in columns)} from staged_rows").fetchall()[0]
-        stated = tuple(name for name, count in zip(columns, counts, strict=True) if count > 0 or name in stated_columns)
         unsaid = [name for name in columns if name not in stated and name not in contract.key]
         if not unsaid:
-            return stated
+            return
 
         def source(name: str) -> str:
             if name not in unsaid:
@@ -231,7 +273,6 @@ class Landing:
             f"{hash_expression(columns)} as row_hash, precedence_at from carried_rows"
         )
         con.execute("drop table carried_rows")
-        return stated
 
     def _settle(self, contract: InputTable, file_name: str, load_id: int) -> None:
         """Decide what becomes of each staged row, land what is new, keep the losers of a repeated key as rejects."""
@@ -308,17 +349,18 @@ class Landing:
         ((load_id,),) = self._con.execute("select coalesce(max(load_id), 0) + 1 from loads").fetchall()
         return int(load_id)
 
-    def _count(self, load_id: int) -> LandResult:
+    def _count(self, load_id: int, unquestioned: int) -> LandResult:
+        """``unquestioned``: rows landed whose key had no other row to be compared with."""
         (row,) = self._con.execute(
             """
             select
-                (select count(*) from outcomes where outcome = 'landed'),
+                $unquestioned + (select count(*) from outcomes where outcome = 'landed'),
                 (select count(distinct line) from rejected_rows where load_id = $load_id),
                 (select count(*) from outcomes where outcome = 'unchanged'),
                 (select sum(amount) from
                     (select line, max(amount) as amount from rejected_rows where load_id = $load_id group by line))
             """,
-            {"load_id": load_id},
+            {"load_id": load_id, "unquestioned": unquestioned},
         ).fetchall()
         return LandResult(*row)
 
@@ -363,6 +405,11 @@ class Landing:
                 "stated_columns": None if stated_columns is None else ",".join(stated_columns),
             },
         )
+
+
+def _precedence(contract: InputTable) -> str:
+    """What decides between two lines of one key before their place does."""
+    return "modified_at" if "modified_at" in contract.columns else "cast(null as timestamp)"
 
 
 def _fit_table(con: duckdb.DuckDBPyConnection, table: InputTable) -> None:
