@@ -549,10 +549,10 @@ def test_each_invariant_fails_on_a_planted_offence(workspace: Workspace) -> None
     with prepared(workspace) as built:
         assert all(invariant.ok for invariant in built.check())
         for name, (table, offence) in offences.items():
-            built.con.execute(f"create or replace table sound as select * from {table}")
-            built.con.execute(offence)
+            built.engine.con.execute(f"create or replace table sound as select * from {table}")
+            built.engine.con.execute(offence)
             assert name in [invariant.name for invariant in built.check() if not invariant.ok]
-            built.con.execute(f"create or replace table {table} as select * from sound")
+            built.engine.con.execute(f"create or replace table {table} as select * from sound")
         assert all(invariant.ok for invariant in built.check())
 
 
@@ -618,7 +618,7 @@ def test_limits_from_settings_reach_the_database(workspace: Workspace, tmp_path:
     land(workspace, "opportunities", [small_deal()])
     limits = Settings(memory_limit="300MB", threads=1)
     with history.build(workspace, None, DEFAULT_POLICY, limits, tmp_path) as built:
-        assert built.con.execute("select current_setting('threads')").fetchall() == [(1,)]
+        assert built.engine.con.execute("select current_setting('threads')").fetchall() == [(1,)]
 
 
 def test_the_versions_of_a_deal_meet(workspace: Workspace) -> None:

@@ -188,7 +188,7 @@ def test_older_periods_are_left_to_older_editions(workspace: Workspace) -> None:
     assert starts == [day(text) for text in ("2025-07-01", "2025-10-01", "2026-01-01", "2026-04-01")]
     with prepared(workspace, "2026-08-01") as built:
         assert built.table("periods").height == 19
-        spans = built.con.sql("select span_start_on from movement_spans where span_kind = 'period'").fetchall()
+        spans = built.engine.con.sql("select span_start_on from movement_spans where span_kind = 'period'").fetchall()
     assert len(spans) == 5
 
 
@@ -203,7 +203,7 @@ def test_random_histories_add_up_and_agree_with_a_slow_replay(seed: int, days: i
         with prepared(workspace, as_of) as built:
             table = built.table("pipeline_movement").to_dicts()
             versions = built.versions().to_dicts()
-            spans = built.con.sql("select * from movement_spans").pl().to_dicts()
+            spans = built.engine.con.sql("select * from movement_spans").pl().to_dicts()
     found: dict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
     deals: dict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
     for row in table:

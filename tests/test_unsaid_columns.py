@@ -111,7 +111,7 @@ def test_a_later_extract_without_a_column_leaves_it_as_it_was(workspace: Workspa
     version = last_version(workspace)
     assert (version["amount"], version["currency"], version["is_deleted"]) == (250, "EUR", True)
     with prepared(workspace) as built:
-        extracts = built.con.sql("select * from opportunity_extracts where is_last").pl().row(0, named=True)
+        extracts = built.engine.con.sql("select * from opportunity_extracts where is_last").pl().row(0, named=True)
     assert [extracts[name] for name in ("account_id", "name", "next_step")] == ["acme", "Acme", "call"]
     assert [extracts[name] for name in ("is_closed", "is_won")] == [False, False]
     assert last_version(workspace, "2026-03-01")["amount"] == 100
@@ -130,7 +130,7 @@ def test_a_later_extract_that_states_a_column_empty_empties_it(workspace: Worksp
     land(workspace, [NARROW | stated_empty])
     assert last_version(workspace)["currency"] is None
     with prepared(workspace) as built:
-        assert built.con.sql("select next_step from opportunity_extracts where is_last").fetchall() == [(None,)]
+        assert built.engine.con.sql("select next_step from opportunity_extracts where is_last").fetchall() == [(None,)]
 
 
 def test_a_deletion_in_the_history_stands_when_extracts_do_not_speak_of_it(workspace: Workspace) -> None:

@@ -6,27 +6,27 @@ import polars as pl
 
 from pipelines.policy import Policy
 from pipelines.warehouse.history import Prepared
-from pipelines.warehouse.store import frame, statement
+from pipelines.warehouse.store import statement
 
 
 def deal_lives(prepared: Prepared, policy: Policy) -> pl.DataFrame:
     """One row per opportunity; columns as the statement's opening says."""
-    rows = frame(prepared.con, statement("deal_lives"), {"no_decision": policy.no_decision_pattern})
+    rows = prepared.engine.frame(statement("deal_lives"), {"no_decision": policy.no_decision_pattern})
     return rows.sort("opportunity_id")
 
 
 def stage_exits(prepared: Prepared) -> pl.DataFrame:
     """One row per opportunity and stage left; columns as the statement's opening says."""
-    return frame(prepared.con, statement("stage_exits")).sort("opportunity_id", "age_days", "stage")
+    return prepared.engine.frame(statement("stage_exits")).sort("opportunity_id", "age_days", "stage")
 
 
 def stage_defaults(prepared: Prepared) -> pl.DataFrame:
     """One row per open stage that is listed: ``stage``, ``stage_order``, ``default_probability_rate``."""
     query = "select stage, stage_order, default_probability_rate from stages where not is_closed order by stage_order"
-    return frame(prepared.con, query)
+    return prepared.engine.frame(query)
 
 
 def company_actuals(prepared: Prepared) -> pl.DataFrame:
     """What deals say the company won: one row per period in which anything closed (``period_start_on``, ``amount``)."""
     query = "select period_start_on, actual_amount as amount from actuals where basis = 'company' and no_rate_count = 0"
-    return frame(prepared.con, query).sort("period_start_on")
+    return prepared.engine.frame(query).sort("period_start_on")

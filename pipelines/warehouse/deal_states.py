@@ -8,7 +8,7 @@ import polars as pl
 
 from pipelines.policy import Policy
 from pipelines.warehouse.history import Prepared
-from pipelines.warehouse.store import frame, statement
+from pipelines.warehouse.store import statement
 
 
 def deal_states(
@@ -25,6 +25,6 @@ def deal_states(
     }
     query = statement("deal_states")
     if columns is not None:
-        query = f"select {', '.join(columns)} from ({query})"
-    rows = frame(prepared.con, query, params)
+        query = f"select {', '.join(columns)} from ({query}) as states"
+    rows = prepared.engine.frame(query, params)
     return rows.sort("period_start_on", "week_of_period", "opportunity_id")

@@ -13,7 +13,7 @@ Where a fact's key lands again with another content, the row landed last is in f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from hashlib import sha256
@@ -21,7 +21,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
-import duckdb
 import polars as pl
 
 from pipelines.contracts import INPUT_TABLES, PUBLISHED_TABLES
@@ -30,9 +29,11 @@ from pipelines.policy import Policy
 from pipelines.settings import Settings, Workspace
 from pipelines.warehouse.calendar import Calendar, decide_calendar
 from pipelines.warehouse.editions import GRAINS, MAY_REPEAT
+from pipelines.warehouse.engines import Engine
+from pipelines.warehouse.engines.embedded import Embedded
 from pipelines.warehouse.landing import Landing
 from pipelines.warehouse.movement import lay_movement
-from pipelines.warehouse.store import STORAGE_FAULTS, connect, content_digest, frame, frame_schema, statement, trouble
+from pipelines.warehouse.store import STORAGE_FAULTS, frame_schema, statement, trouble
 
 _FOR_GOOD = datetime.fromisoformat("9999-12-31")
 
@@ -68,6 +69,9 @@ _EVENT_TABLES = (
     "bookings", "activities", "leads",
 )  # fmt: skip
 
+_FACTS = {"opportunities": "opportunity_rows", "periods": "stated_periods"}
+"""What an input table's facts are called where a statement makes another table of that name."""
+
 _COPIED = (
     "scopes", "scope_members", "forecast_pairs", "deals", "table_status", "quotas", "inputs", "rejected_rows",
     "pipeline_movement", "movement_deals",
@@ -84,14 +88,14 @@ class Invariant(NamedTuple):
 
 @dataclass
 class Prepared:
-    """The rebuilt history as of one instant. A context manager: leaving it closes the scratch database.
+    """The rebuilt history as of one instant. A context manager: leaving it closes the engine and its scratch tables.
 
-    ``con`` holds, beside what is published, ``opportunity_versions`` (one row per opportunity and state),
+    ``engine`` holds, beside what is published, ``opportunity_versions`` (one row per opportunity and state),
     ``opportunity_extracts`` (the landed rows used), ``won_deals``, ``actuals``, ``calls``, ``lineage`` and the visible
     facts of every input table under its own name.
     """
 
-    con: duckdb.DuckDBPyConnection
+    engine: Engine
     as_of_at: datetime
     reporting_currency: str
     calendar: Calendar
@@ -104,7 +108,7 @@ class Prepared:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.con.close()
+        self.engine.close()
 
     @property
     def period_kind(self) -> str:
@@ -126,9 +130,9 @@ class Prepared:
 
     def _open_period(self) -> tuple[date | None, int | None]:
         today = self.as_of_at.date()
-        rows = frame(
-            self.con,
-            "select period_start_on from periods where period_start_on <= $today and period_end_on >= $today",
+        rows = self.engine.frame(
+            "select period_start_on from periods "
+            "where period_start_on <= cast($today as date) and period_end_on >= cast($today as date)",
             {"today": today},
         )["period_start_on"].to_list()
         return (rows[0], (today - rows[0]).days // 7) if rows else (None, None)
@@ -143,17 +147,17 @@ class Prepared:
         Sums of floats show the order of their terms in the last digit; a database that uses every core has none.
         """
         schema = frame_schema(PUBLISHED_TABLES[name])
-        source = "quotas_in_force" if name == "quotas" else "published_periods" if name == "periods" else name
-        rows = frame(self.con, f"select {', '.join(schema)} from {source}").cast(schema)  # type: ignore[arg-type]
+        source = "quotas_in_force" if name == "quotas" else name
+        rows = self.engine.frame(f"select {', '.join(schema)} from {source}").cast(schema)  # type: ignore[arg-type]
         return rows.sort(list(schema) if name in MAY_REPEAT else GRAINS[name], nulls_last=True)
 
     def versions(self) -> pl.DataFrame:
         """``opportunity_versions`` in order: one row per opportunity and state, half-open, the last until 9999."""
-        return frame(self.con, "select * from opportunity_versions order by opportunity_id, valid_from_at")
+        return self.engine.frame("select * from opportunity_versions order by opportunity_id, valid_from_at")
 
     def check(self) -> list[Invariant]:
         """What must be true of any history, whatever landed."""
-        return [_count_offenders(self.con, name, query) for name, query in INVARIANTS.items()]
+        return [_count_offenders(self.engine, name, query) for name, query in INVARIANTS.items()]
 
 
 INVARIANTS: dict[str, str] = {
@@ -163,7 +167,7 @@ INVARIANTS: dict[str, str] = {
                 lead(valid_from_at, 1, timestamp '9999-12-31 00:00:00')
                     over (partition by opportunity_id order by valid_from_at) as next_from_at
             from opportunity_versions
-        ) where valid_from_at >= valid_to_at or valid_to_at <> next_from_at""",
+        ) as followed where valid_from_at >= valid_to_at or valid_to_at <> next_from_at""",
     "every visible opportunity has a version": """
         select count(*) from (select distinct opportunity_id from opportunity_extracts) as known
         left join (select distinct opportunity_id from opportunity_versions) as versions using (opportunity_id)
@@ -183,9 +187,8 @@ INVARIANTS: dict[str, str] = {
 """Queries that count offenders; a history is sound when each finds none."""
 
 
-def _count_offenders(con: duckdb.DuckDBPyConnection, name: str, query: str) -> Invariant:
-    with con.cursor() as cursor:
-        ((offenders,),) = cursor.sql(query).fetchall()
+def _count_offenders(engine: Engine, name: str, query: str) -> Invariant:
+    offenders = int(engine.frame(query).item())
     return Invariant(name, offenders == 0, "no offending row" if offenders == 0 else f"{offenders:,} offending rows")
 
 
@@ -197,33 +200,34 @@ def build(workspace: Workspace, as_of: datetime | None, policy: Policy, settings
     in use or damaged.
     """
     Landing.open(workspace).close()  # brings an older landing up to today's contracts, and finds locks and damage
-    con = connect(scratch / "history.duckdb", settings)
     try:
-        path = str(workspace.landing).replace("'", "''")
-        con.execute(f"attach '{path}' as landing (read_only)")
-        prepared = _build(con, as_of, policy, settings)
-        con.execute("detach landing")
+        engine = Embedded.over(workspace.landing, settings, scratch)
+        try:
+            prepared = _build(engine, as_of, policy, settings)
+            engine.let_go()
+        except BaseException:
+            engine.close()
+            raise
     except STORAGE_FAULTS as error:
-        con.close()
         raise trouble(workspace.landing, error) from error
-    except BaseException:
-        con.close()
-        raise
     return prepared
 
 
-def _build(con: duckdb.DuckDBPyConnection, as_of: datetime | None, policy: Policy, settings: Settings) -> Prepared:
-    as_of_at = as_of if as_of is not None else _default_as_of(con, settings)
+def _build(engine: Engine, as_of: datetime | None, policy: Policy, settings: Settings) -> Prepared:
+    as_of_at = as_of if as_of is not None else _default_as_of(engine, settings)
     known = {"as_of_at": as_of_at}
-    _take_facts(con, as_of_at, asked_for=as_of is not None)
-    con.execute("create table constants as select cast($as_of_at as timestamp) as as_of_at", known)
-    make = _maker(con)
+    _take_facts(engine, as_of_at, asked_for=as_of is not None)
+    engine.make("constants", "select cast($as_of_at as timestamp) as as_of_at", known)
+
+    def make(table: str, params: Mapping[str, object]) -> None:
+        engine.make(table, statement(table), params)
+
     make("stage_flags", {})
     make("opportunity_seen", {})
     make("opportunity_extracts", known)
     # An extract taken after the as-of is used when nothing earlier tells of its deals.
-    con.execute("insert into visible_loads select distinct load_id from opportunity_extracts")
-    currency = settings.reporting_currency or _one(con, "reporting_currency") or NO_CURRENCY
+    engine.add("visible_loads", "select distinct load_id from opportunity_extracts")
+    currency = settings.reporting_currency or _one(engine, "reporting_currency") or NO_CURRENCY
     money = {**known, "reporting_currency": currency}
     make("opportunity_changes", known)
     make("opportunity_openings", {})
@@ -231,7 +235,7 @@ def _build(con: duckdb.DuckDBPyConnection, as_of: datetime | None, policy: Polic
     make("opportunity_events", known)
     make("fx_days", known)
     make("opportunity_versions", money)
-    calendar = _lay_calendar(con, as_of_at, policy, settings)
+    calendar = _lay_calendar(engine, as_of_at, policy, settings)
     weeks = {**known, "last_week": calendar.last_week}
     make("calendar_days", {})
     make("people_spans", {})
@@ -250,15 +254,15 @@ def _build(con: duckdb.DuckDBPyConnection, as_of: datetime | None, policy: Polic
     make("deals", {**money, "inactive_days": policy.inactive_days})
     lay_movement(make, weeks, policy)
     make("inputs", {})
-    _gather_rejects(con, as_of_at, calendar)
-    _tell_table_status(con, as_of_at)
+    _gather_rejects(engine, as_of_at, calendar)
+    _tell_table_status(engine, as_of_at)
     prepared = Prepared(
-        con=con,
+        engine=engine,
         as_of_at=as_of_at,
         reporting_currency=currency,
         calendar=calendar,
-        input_digest=_digest(con),
-        is_simulated=_is_simulated(con),
+        input_digest=_digest(engine),
+        is_simulated=_is_simulated(engine),
     )
     for invariant in prepared.check():
         if not invariant.ok:
@@ -269,21 +273,14 @@ def _build(con: duckdb.DuckDBPyConnection, as_of: datetime | None, policy: Polic
     return prepared
 
 
-def _maker(con: duckdb.DuckDBPyConnection) -> Callable[[str, Mapping[str, object]], None]:
-    def make(table: str, params: Mapping[str, object]) -> None:
-        con.execute(f"create table {table} as {statement(table)}", dict(params))
-
-    return make
-
-
-def _one(con: duckdb.DuckDBPyConnection, name: str) -> str | None:
-    value = frame(con, statement(name)).item()
+def _one(engine: Engine, name: str) -> str | None:
+    value = engine.frame(statement(name)).item()
     return None if value is None else str(value)
 
 
-def _default_as_of(con: duckdb.DuckDBPyConnection, settings: Settings) -> datetime:
+def _default_as_of(engine: Engine, settings: Settings) -> datetime:
     """The latest instant that any landed event records. Errors: EditionError when nothing dated has landed."""
-    as_of_at = frame(con, statement("default_as_of"), {"record_end_on": _last_record_end(con, settings)}).item()
+    as_of_at = engine.frame(statement("default_as_of"), {"record_end_on": _last_record_end(engine, settings)}).item()
     if not isinstance(as_of_at, datetime):
         raise EditionError(
             "Nothing with a date has landed, so there is nothing to publish.",
@@ -292,49 +289,46 @@ def _default_as_of(con: duckdb.DuckDBPyConnection, settings: Settings) -> dateti
     return as_of_at
 
 
-def _last_record_end(con: duckdb.DuckDBPyConnection, settings: Settings) -> date | None:
+def _last_record_end(engine: Engine, settings: Settings) -> date | None:
     """Last day of the latest period that a landed record has an actual for, by the calendar where no row says it."""
-    records = frame(con, "select distinct period_start_on, period_end_on from landing.landed_forecast_records")
+    records = engine.frame("select distinct period_start_on, period_end_on from landing.landed_forecast_records")
     if records.is_empty():
         return None
-    stated = frame(con, "select period_start_on, period_end_on, label from landing.landed_periods").rows()
+    stated = engine.frame("select period_start_on, period_end_on, label from landing.landed_periods").rows()
     calendar = decide_calendar(settings, records["period_start_on"].to_list(), stated)
     last: date = records.select(pl.max("period_start_on")).item()
     ends = [period.end_on for period in calendar.covering(last, last) if period.start_on <= last]
     return max([*ends[-1:], *records["period_end_on"].drop_nulls()], default=last)
 
 
-def _take_facts(con: duckdb.DuckDBPyConnection, as_of_at: datetime, *, asked_for: bool) -> None:
+def _take_facts(engine: Engine, as_of_at: datetime, *, asked_for: bool) -> None:
     """One table per input table with the facts in force. Errors: EditionError when nothing was known yet."""
-    con.execute("create table visible_loads (load_id BIGINT)")
+    engine.lay("visible_loads", pl.DataFrame(schema={"load_id": pl.Int64}))
     first_known: list[datetime] = []
     visible = 0
-    for name in INPUT_TABLES:
-        con.execute(
-            "create or replace temp view landed_rows as "
-            f"select * exclude (other_columns), {KNOWN_AT[name]} as known_at from landing.landed_{name}"
-        )
+    for name, table in INPUT_TABLES.items():
+        columns = ", ".join((*table.columns, "load_id", "line", "key_hash", "row_hash"))
+        engine.show("landed_rows", f"select {columns}, {KNOWN_AT[name]} as known_at from landing.landed_{name}")
         seen = _FOR_GOOD if name in _KNOWN_LATER else as_of_at
-        table = "opportunity_rows" if name == "opportunities" else name
-        con.execute(f"create table {table} as {statement('facts')}", {"as_of_at": seen})
+        facts = _FACTS.get(name, name)
+        engine.make(facts, statement("facts"), {"as_of_at": seen})
         # An extract taken later is carried back: its deals were there from their first day.
         since = (
             f"least(known_at, cast(created_on as timestamp) + {_DAY_END})" if name == "opportunities" else "known_at"
         )
-        ((count, first),) = con.execute(
-            f"select count(*) filter (where since is null or since <= $as_of_at), min(since) "
-            f"from (select {since} as since from {table})",
+        count, first = engine.frame(
+            "select count(case when since is null or since <= cast($as_of_at as timestamp) then 1 end) as n, "
+            f"min(since) as first_at from (select {since} as since from {facts}) as dated",
             {"as_of_at": as_of_at},
-        ).fetchall()
-        con.execute(
-            f"insert into visible_loads select distinct load_id from {table} "
-            "where known_at is null or known_at <= $as_of_at",
+        ).row(0)
+        engine.add(
+            "visible_loads",
+            f"select distinct load_id from {facts} where known_at is null or known_at <= cast($as_of_at as timestamp)",
             {"as_of_at": as_of_at},
         )
         if name in _EVENT_TABLES:
             visible += count
             first_known += [first] if first is not None else []
-    con.execute("drop view landed_rows")
     if asked_for and visible == 0 and first_known:
         raise EditionError(
             f"Nothing was known at {as_of_at:%Y-%m-%d %H:%M}: the first landed record is of "
@@ -343,23 +337,23 @@ def _take_facts(con: duckdb.DuckDBPyConnection, as_of_at: datetime, *, asked_for
         )
 
 
-def _lay_calendar(con: duckdb.DuckDBPyConnection, as_of_at: datetime, policy: Policy, settings: Settings) -> Calendar:
+def _lay_calendar(engine: Engine, as_of_at: datetime, policy: Policy, settings: Settings) -> Calendar:
     """Tables ``calendar`` (every period that any date falls in), ``periods`` (those published).
 
     Published: from the first to the last period that a call, record, quota or won deal touches, through the one that
     contains the as-of. ``freeze_at`` (exclusive): when a period's actual no longer changes, the end of its last day
     plus the grace days; where nothing but records is known there is no grace, as the sheet states the actual.
     """
-    starts: list[date] = frame(con, statement("period_starts"))["period_start_on"].to_list()
-    stated = frame(con, "select period_start_on, period_end_on, label from periods").rows()
+    starts: list[date] = engine.frame(statement("period_starts"))["period_start_on"].to_list()
+    stated = engine.frame("select period_start_on, period_end_on, label from stated_periods").rows()
     calendar = decide_calendar(settings, starts, stated)
-    days = frame(con, statement("visible_days"), {"as_of_at": as_of_at})
+    days = engine.frame(statement("visible_days"), {"as_of_at": as_of_at})
     named = days.filter(pl.col("kind") == "period")
     today = as_of_at.date()
     first: date = min([today, *named["first_on"].drop_nulls()])
     last: date = max([today, *named["last_on"].drop_nulls()])
-    known_deals = frame(
-        con, "select (select count(*) from opportunity_versions) + (select count(*) from forecast_submissions) as n"
+    known_deals = engine.frame(
+        "select (select count(*) from opportunity_versions) + (select count(*) from forecast_submissions) as n"
     ).item()
     grace = timedelta(days=policy.grace_days if known_deals else 0)
     rows = []
@@ -379,41 +373,30 @@ def _lay_calendar(con: duckdb.DuckDBPyConnection, as_of_at: datetime, policy: Po
         "period_index": pl.Int64, "period_start_on": pl.Date, "period_end_on": pl.Date, "label": pl.String,
         "freeze_at": pl.Datetime("us"), "status": pl.String, "is_published": pl.Boolean,
     }  # fmt: skip
-    con.register("calendar_rows", pl.DataFrame(rows, schema=schema, orient="row"))
-    con.execute("create table calendar as select * from calendar_rows")
-    con.unregister("calendar_rows")
-    con.execute("alter table periods rename to stated_periods")
-    con.execute(
-        "create table periods as select period_start_on, period_end_on, label, status from calendar where is_published"
-    )
-    con.execute("create view published_periods as select * from periods")
+    engine.lay("calendar", pl.DataFrame(rows, schema=schema, orient="row"))
+    engine.make("periods", "select period_start_on, period_end_on, label, status from calendar where is_published")
     return calendar
 
 
-def _gather_rejects(con: duckdb.DuckDBPyConnection, as_of_at: datetime, calendar: Calendar) -> None:
+def _gather_rejects(engine: Engine, as_of_at: datetime, calendar: Calendar) -> None:
     """What ingest rejected, and what turned out unusable when the rows met each other."""
     columns = ", ".join(PUBLISHED_TABLES["rejected_rows"].column_names())
-    con.execute(f"create table rejected_rows as select {columns} from landing.rejected_rows")
-    con.execute(f"insert into rejected_rows {statement('bad_history_values')}", {"as_of_at": as_of_at})
-    con.execute(f"insert into rejected_rows {statement('misplaced_rows')}", {"last_week": calendar.last_week})
+    engine.make("rejected_rows", f"select {columns} from landing.rejected_rows")
+    engine.add("rejected_rows", statement("bad_history_values"), {"as_of_at": as_of_at})
+    engine.add("rejected_rows", statement("misplaced_rows"), {"last_week": calendar.last_week})
 
 
-def _tell_table_status(con: duckdb.DuckDBPyConnection, as_of_at: datetime) -> None:
+def _tell_table_status(engine: Engine, as_of_at: datetime) -> None:
     """One row per input table, missing ones too; amounts of rejected rows are in their own currencies."""
-    make = _maker(con)
-    make("opportunity_facts", {"as_of_at": as_of_at})
-    con.execute(
-        "create table table_status (table_name VARCHAR, row_count BIGINT, rejected_count BIGINT, "
-        "rejected_amount DECIMAL(18,2), first_known_at TIMESTAMP, last_known_at TIMESTAMP, status VARCHAR)"
-    )
+    engine.make("opportunity_facts", statement("opportunity_facts"), {"as_of_at": as_of_at})
+    engine.lay("table_status", pl.DataFrame(schema=frame_schema(PUBLISHED_TABLES["table_status"])))
     for name in INPUT_TABLES:
-        source = {"opportunities": "opportunity_facts", "periods": "stated_periods"}.get(name, name)
-        con.execute(f"create or replace temp view facts as select * from {source}")
-        con.execute(f"insert into table_status {statement('table_status')}", {"as_of_at": as_of_at, "table_name": name})
-    con.execute("drop view facts")
+        source = "opportunity_facts" if name == "opportunities" else _FACTS.get(name, name)
+        engine.show("facts", f"select * from {source}")
+        engine.add("table_status", statement("table_status"), {"as_of_at": as_of_at, "table_name": name})
 
 
-def _digest(con: duckdb.DuckDBPyConnection) -> str:
+def _digest(engine: Engine) -> str:
     """Digest over the content of everything visible, whatever its order and whenever it landed."""
     tables = {
         "opportunity_versions": None,
@@ -422,16 +405,13 @@ def _digest(con: duckdb.DuckDBPyConnection) -> str:
         "rejected_rows": None,
         "deals": None,
     }
-    digests: list[str] = []
-    for name, columns in tables.items():
-        every = columns or tuple(str(row[0]) for row in con.execute(f"describe {name}").fetchall())
-        digests.append(content_digest(con, name, every))
+    digests = [engine.digest(name, columns or engine.columns(name)) for name, columns in tables.items()]
     for name, table in INPUT_TABLES.items():
         if name not in _KNOWN_LATER:
-            digests.append(content_digest(con, "stated_periods" if name == "periods" else name, table.columns))
+            digests.append(engine.digest(_FACTS.get(name, name), table.columns))
     return sha256(" ".join(digests).encode()).hexdigest()
 
 
-def _is_simulated(con: duckdb.DuckDBPyConnection) -> bool:
-    found = frame(con, "select 1 from people where email like $pattern limit 1", {"pattern": f"%{SIMULATED_MAIL}"})
+def _is_simulated(engine: Engine) -> bool:
+    found = engine.frame("select 1 from people where email like $pattern limit 1", {"pattern": f"%{SIMULATED_MAIL}"})
     return found.height > 0

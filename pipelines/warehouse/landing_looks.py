@@ -8,12 +8,12 @@ import polars as pl
 
 from pipelines.policy import Policy
 from pipelines.warehouse.history import Prepared
-from pipelines.warehouse.store import frame, statement
+from pipelines.warehouse.store import statement
 
 
 def landing_looks(prepared: Prepared, weeks: Iterable[int]) -> pl.DataFrame:
     """One row per period and week that has begun; columns as the statement's opening says."""
-    rows = frame(prepared.con, statement("landing_looks"), {"weeks": ",".join(map(str, sorted(set(weeks))))})
+    rows = prepared.engine.frame(statement("landing_looks"), {"weeks": ",".join(map(str, sorted(set(weeks))))})
     return rows.sort("period_start_on", "week_of_period")
 
 
@@ -23,4 +23,4 @@ def members_by_week(prepared: Prepared, week: int, policy: Policy) -> pl.DataFra
     From the lock week on these are the published members; before it, nobody knew yet how the hierarchy would then be.
     """
     known = {"lock_week": min(week, policy.lock_week), "as_of_at": prepared.as_of_at}
-    return frame(prepared.con, statement("scope_members"), known).sort("period_start_on", "person_id", "scope")
+    return prepared.engine.frame(statement("scope_members"), known).sort("period_start_on", "person_id", "scope")

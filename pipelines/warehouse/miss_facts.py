@@ -8,22 +8,22 @@ import polars as pl
 
 from pipelines.policy import Policy
 from pipelines.warehouse.history import Prepared
-from pipelines.warehouse.store import frame, statement
+from pipelines.warehouse.store import statement
 
 
 def members_at_end(prepared: Prepared) -> pl.DataFrame:
     """Period × won opportunity × scope, as the hierarchy stood on each close date."""
-    return frame(prepared.con, statement("end_scopes")).sort("period_start_on", "opportunity_id", "scope")
+    return prepared.engine.frame(statement("end_scopes")).sort("period_start_on", "opportunity_id", "scope")
 
 
 def known_since(prepared: Prepared) -> dict[str, datetime]:
     """Field of an opportunity → the first instant its changes are written down; a field that never is, is absent."""
-    return dict(frame(prepared.con, statement("known_since")).select("field", "since_at").iter_rows())
+    return dict(prepared.engine.frame(statement("known_since")).select("field", "since_at").iter_rows())
 
 
 def stage_defaults(prepared: Prepared) -> pl.DataFrame:
     """Stage × its default forecast category and probability, as the landed stages state them."""
-    return frame(prepared.con, "select stage, forecast_category, default_probability_rate from stages")
+    return prepared.engine.frame("select stage, forecast_category, default_probability_rate from stages")
 
 
 def miss_facts(prepared: Prepared, states: pl.DataFrame, policy: Policy) -> pl.DataFrame:
@@ -31,19 +31,15 @@ def miss_facts(prepared: Prepared, states: pl.DataFrame, policy: Policy) -> pl.D
     keys = states.select(
         "period_start_on", "opportunity_id", "lock_owner_id", "end_owner_id", "lock_amount", "end_amount", "end_on"
     )
-    prepared.con.register("miss_rows", keys)
-    try:
-        prepared.con.execute("create or replace table miss_keys as select * from miss_rows")
-    finally:
-        prepared.con.unregister("miss_rows")
+    prepared.engine.lay("miss_keys", keys)
     params: dict[str, object] = {"week": policy.lock_week, "inactive_days": policy.inactive_days}
-    return frame(prepared.con, statement("miss_facts"), params).sort("period_start_on", "opportunity_id")
+    return prepared.engine.frame(statement("miss_facts"), params).sort("period_start_on", "opportunity_id")
 
 
 def ledgers(prepared: Prepared) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Won deals and booking lines, each with its amount in the reporting currency; null where no rate converts it."""
     money: dict[str, object] = {"reporting_currency": prepared.reporting_currency}
     return (
-        frame(prepared.con, statement("won_ledger"), money).sort("opportunity_id"),
-        frame(prepared.con, statement("booking_ledger"), money).sort("booking_id", "booked_on", "own_amount"),
+        prepared.engine.frame(statement("won_ledger"), money).sort("opportunity_id"),
+        prepared.engine.frame(statement("booking_ledger"), money).sort("booking_id", "booked_on", "own_amount"),
     )

@@ -1,0 +1,65 @@
+"""The embedded engine: DuckDB in this process, on a scratch file, with the landing attached."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import duckdb
+import polars as pl
+
+from pipelines.settings import Settings
+from pipelines.warehouse.engines import Params
+from pipelines.warehouse.store import connect, content_digest, frame
+
+
+class Embedded:
+    """Runs the statements as they are written. ``con`` is open to whatever else DuckDB can do."""
+
+    name = "duckdb"
+
+    def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
+        self.con = con
+
+    @classmethod
+    def over(cls, landing: Path, settings: Settings, scratch: Path) -> Embedded:
+        """Open a scratch database in the folder ``scratch`` and attach a landing file to it, read-only."""
+        con = connect(scratch / "history.duckdb", settings)
+        try:
+            path = str(landing).replace("'", "''")
+            con.execute(f"attach '{path}' as landing (read_only)")
+        except BaseException:
+            con.close()
+            raise
+        return cls(con)
+
+    def make(self, table: str, query: str, params: Params | None = None) -> None:
+        self.con.execute(f"create table {table} as {query}", dict(params or {}))
+
+    def add(self, table: str, query: str, params: Params | None = None) -> None:
+        self.con.execute(f"insert into {table} {query}", dict(params or {}))
+
+    def show(self, view: str, query: str) -> None:
+        self.con.execute(f"create or replace view {view} as {query}")
+
+    def lay(self, table: str, frame: pl.DataFrame) -> None:
+        self.con.register("laid_rows", frame)
+        try:
+            self.con.execute(f"create or replace table {table} as select * from laid_rows")
+        finally:
+            self.con.unregister("laid_rows")
+
+    def frame(self, query: str, params: Params | None = None) -> pl.DataFrame:
+        return frame(self.con, query, dict(params or {}))
+
+    def columns(self, table: str) -> tuple[str, ...]:
+        return tuple(str(row[0]) for row in self.con.execute(f"describe {table}").fetchall())
+
+    def digest(self, table: str, columns: Sequence[str]) -> str:
+        return content_digest(self.con, table, columns)
+
+    def let_go(self) -> None:
+        self.con.execute("detach landing")
+
+    def close(self) -> None:
+        self.con.close()
