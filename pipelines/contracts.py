@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import dataframely as dy
 import polars as pl
 
+from pipelines.history_contracts import HISTORY_TABLES
 from pipelines.landing_contracts import LANDING_TABLES
 from pipelines.process_contracts import PROCESS_TABLES
 
@@ -762,6 +763,7 @@ PUBLISHED_TABLES: dict[str, type[dy.Schema]] = {
     "reconciliation_totals": ReconciliationTotals,
     "pipeline_movement": PipelineMovement,
     "movement_deals": MovementDeals,
+    **HISTORY_TABLES,
     **LANDING_TABLES,
     **PROCESS_TABLES,
 }

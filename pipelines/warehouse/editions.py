@@ -27,6 +27,7 @@ import polars as pl
 
 from pipelines.contracts import PUBLISHED_TABLES
 from pipelines.errors import EditionError
+from pipelines.history_contracts import HISTORY_GRAINS
 from pipelines.landing_contracts import LANDING_GRAINS
 from pipelines.policy import METHOD_VERSION
 from pipelines.process_contracts import PROCESS_GRAINS
@@ -56,6 +57,7 @@ GRAINS: dict[str, tuple[str, ...]] = {
     "reconciliation_totals": ("break_kind",),
     "pipeline_movement": ("span_kind", "span_start_on", "scope", "movement"),
     "movement_deals": ("period_start_on", "movement", "opportunity_id"),
+    **HISTORY_GRAINS,
     **LANDING_GRAINS,
     **PROCESS_GRAINS,
 }

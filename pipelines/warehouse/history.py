@@ -34,6 +34,7 @@ from pipelines.warehouse.engines.embedded import Embedded
 from pipelines.warehouse.landing import Landing
 from pipelines.warehouse.movement import lay_movement
 from pipelines.warehouse.store import STORAGE_FAULTS, frame_schema, statement, trouble
+from pipelines.warehouse.weekly import lay_weekly
 
 _FOR_GOOD = datetime.fromisoformat("9999-12-31")
 
@@ -74,7 +75,7 @@ _FACTS = {"opportunities": "opportunity_rows", "periods": "stated_periods"}
 
 _COPIED = (
     "scopes", "scope_members", "forecast_pairs", "deals", "table_status", "quotas", "inputs", "rejected_rows",
-    "pipeline_movement", "movement_deals",
+    "pipeline_movement", "movement_deals", "pipeline_cube", "pipeline_weekly",
 )  # fmt: skip
 
 
@@ -253,6 +254,7 @@ def _build(engine: Engine, as_of: datetime | None, policy: Policy, settings: Set
     make("scope_members", {**known, "lock_week": policy.lock_week})
     make("deals", {**money, "inactive_days": policy.inactive_days})
     lay_movement(make, weeks, policy)
+    lay_weekly(make, known, policy)
     make("inputs", {})
     _gather_rejects(engine, as_of_at, calendar)
     _tell_table_status(engine, as_of_at)
