@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shlex
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +12,19 @@ import streamlit as st
 
 from dashboard import filters, shelf, theme
 from dashboard.filters import Filters
-from dashboard.views import data, forecaster, forecasters, method, miss, pipeline, reconcile, trust, value_added
+from dashboard.views import (
+    data,
+    forecaster,
+    forecasters,
+    method,
+    miss,
+    parts,
+    pipeline,
+    reconcile,
+    start,
+    trust,
+    value_added,
+)
 from pipelines.errors import TrustError
 from pipelines.policy import METHOD_VERSION
 from pipelines.settings import Workspace
@@ -47,14 +58,15 @@ def main() -> None:
             _page(value_added.page, "Value added", "value-added", chosen),
             _page(reconcile.page, "Reconcile", "reconcile", chosen),
             _page(data.page, "Data", "data", chosen),
+            _page(start.page, "Bring data", "start", chosen),
             _page(method.page, "Method", "method", chosen),
         ],
         position="top",
     )
     with boundary():
         workspace = Workspace.at()
-        if shelf.current_id(workspace) is None:
-            nothing_published(workspace)
+        if shelf.current_id(workspace) is None or start.has_news(workspace):
+            start.first_use(workspace)
             return
         ref, asked = _ask(workspace)
         chosen.append(asked)
@@ -72,7 +84,7 @@ def boundary() -> Iterator[None]:
         yield
     except TrustError as error:
         log.warning("%s %s", error.problem, error.remedy)
-        st.error(f"{prose(error.problem)}\n\n{prose(error.remedy)}", icon=":material/error:")
+        st.error(f"{parts.prose(error.problem)}\n\n{parts.prose(error.remedy)}", icon=":material/error:")
     except Exception:  # the boundary itself: everything below it lets the unexpected pass
         reference = uuid.uuid4().hex[:8]
         log.exception("Unexpected error %s", reference)
@@ -82,39 +94,6 @@ def boundary() -> Iterator[None]:
             "the output of `forecast-trust dashboard`.",
             icon=":material/error:",
         )
-
-
-def prose(text: str) -> str:
-    """A sentence of an error as it stands, with what is between backticks shown as code."""
-    parts = text.split("`")
-    if len(parts) % 2 == 0:
-        return theme.escape(text)
-    return "".join(f"`{part}`" if place % 2 else theme.escape(part) for place, part in enumerate(parts))
-
-
-def nothing_published(workspace: Workspace) -> None:
-    """The first page of an empty workspace: what to do next, and what it takes."""
-    landed = workspace.landing.exists()
-    st.title("Files have landed; nothing is published yet" if landed else "No forecast to judge yet", anchor=False)
-    folder, quoted = theme.escape(str(workspace.root)), shlex.quote(str(workspace.root))
-    if landed:
-        st.markdown(f"One command turns what has landed in {folder} into an edition these pages can show:")
-        st.code(f"forecast-trust publish --workspace {quoted}", language=None, wrap_lines=True)
-        st.markdown("Then reload this page.")
-        return
-    st.markdown(f"The workspace {folder} is empty. See a simulated company first:")
-    st.code(f"forecast-trust demo --workspace {quoted}", language=None, wrap_lines=True)
-    st.markdown("Or bring your own numbers, then publish them:")
-    st.code(
-        f"forecast-trust ingest FILES --workspace {quoted}\nforecast-trust publish --workspace {quoted}",
-        language=None,
-        wrap_lines=True,
-    )
-    st.markdown(
-        "A spreadsheet with one row per forecaster and period is enough: *forecaster_id*, *period_start_on*, "
-        "*forecast_amount*, *actual_amount*. A CRM export of opportunities and of the calls people made says more. "
-        "Then reload this page."
-    )
 
 
 def _page(

@@ -6,6 +6,7 @@ A workspace is one folder::
       settings.toml      optional; see Settings
       landing.duckdb     every accepted and rejected row, append-only, with the ledger of loads
       editions/          one immutable file per published edition
+      mappings/          how files with a known header are read, where a person corrected it
       CURRENT            the name of the edition the pages show
 """
 
@@ -67,6 +68,20 @@ class Workspace:
     @property
     def current(self) -> Path:
         return self.root / "CURRENT"
+
+    @property
+    def mappings(self) -> Path:
+        return self.root / "mappings"
+
+    @property
+    def inbox(self) -> Path:
+        """Files brought to a page, until they have landed."""
+        return self.root / ".inbox"
+
+    @property
+    def job(self) -> Path:
+        """What work started from a page last said of itself."""
+        return self.root / ".job.json"
 
     @property
     def settings_file(self) -> Path:

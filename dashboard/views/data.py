@@ -7,6 +7,7 @@ import streamlit as st
 from dashboard import inventory, shelf, tables, theme
 from dashboard.filters import Filters
 from dashboard.tables import Column
+from dashboard.views import parts
 from pipelines.settings import Workspace
 from pipelines.warehouse.editions import EditionRef
 
@@ -20,6 +21,7 @@ def page(filters: Filters) -> None:
     st.title(theme.escape(inventory.title(landed, rejected, ref.reporting_currency)), anchor=False)
     st.markdown(theme.escape(inventory.summary(landed, rejected, ref.reporting_currency, inputs.height)))
 
+    st.page_link(parts.page_at("start", "Bring data"), label="Bring a file", icon=":material/upload_file:")
     st.header("What these pages stand on", anchor=False)
     st.html(
         tables.table(
@@ -98,4 +100,4 @@ def _missing(ref: EditionRef) -> None:
         st.markdown("Nothing: every table that these pages can use has landed.")
         return
     st.html(tables.table((Column("Table"), Column("Would bring")), absent, caption="Missing tables"))
-    st.caption("The Method page lists the columns of each table; `forecast-trust ingest FILE` lands it.")
+    st.caption("The Method page lists the columns of each table; “Bring a file” above lands it.")

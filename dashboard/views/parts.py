@@ -28,6 +28,14 @@ def _heading(source: Callable[..., object], documented: str) -> str:
     return known.get(path) or title or source.__qualname__.replace("_", " ")
 
 
+def prose(text: str) -> str:
+    """A sentence of an error as it stands, with what is between backticks shown as code."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return theme.escape(text)
+    return "".join(f"`{part}`" if place % 2 else theme.escape(part) for place, part in enumerate(parts))
+
+
 def said(sentence: str) -> None:
     """A sentence of wording, bold where it is marked."""
     st.markdown(wording.markdown(sentence))
@@ -51,6 +59,11 @@ def choose_period(labels: list[str], *, key: str) -> str:
     if asked is not None and asked not in labels:
         st.warning(theme.escape(f"Period “{asked}” has nothing to show here; {labels[0]} is shown instead."))
     return str(st.selectbox("Period", labels, key=key, bind="query-params", width=210, label_visibility="collapsed"))
+
+
+def page_at(url_path: str, title: str) -> st.Page:
+    """A page of the site map by its address, for a link; the shared filters stay in the URL by themselves."""
+    return st.Page(lambda: None, title=title, url_path=url_path)
 
 
 FORECASTER = "forecaster"

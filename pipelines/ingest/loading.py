@@ -18,6 +18,7 @@ from pipelines.ingest import mapping as mappings_module
 from pipelines.ingest.ahead import ahead
 from pipelines.ingest.exports import open_exports
 from pipelines.ingest.formats import Export, Refused
+from pipelines.ingest.kept import in_use
 from pipelines.ingest.quarantine import Sorter
 from pipelines.ingest.recognition import Plan, is_near_miss, recognise
 from pipelines.ingest.survey import survey
@@ -82,19 +83,15 @@ def ingest_paths(
 ) -> list[FileReport]:
     """Land every table under ``paths`` (files, folders, zips) and report on each.
 
-    ``table`` and ``mapping`` narrow what a file may be; ``extracted_at`` is when an opportunities export was made, for
-    rows that do not say. A file that cannot be read is reported and does not stop the others; the same file again
-    changes nothing.
+    Files are tried with the mappings kept in the workspace and with every preset; ``table``, ``mapping`` narrow that.
+    ``extracted_at`` is when an opportunities export was made, for rows that do not say. A file that cannot be read is
+    reported and does not stop the others; the same file again changes nothing.
 
     Errors: MappingError for a mapping that does not exist or is wrong; WorkspaceError for a workspace in use.
     """
     if table is not None and table not in INPUT_TABLES:
         raise MappingError(f"There is no table {table!r}.", f"Tables are {', '.join(INPUT_TABLES)}.")
-    chosen = (
-        [mappings_module.load(mapping)]
-        if mapping
-        else [mappings_module.preset(name) for name in mappings_module.PRESETS]
-    )
+    chosen = [mappings_module.load(mapping)] if mapping else in_use(workspace)
     with Landing.open(workspace) as landing:
         return ingest_into(landing, paths, chosen, table=table, extracted_at=extracted_at, progress=progress)
 

@@ -60,7 +60,7 @@ def recognise(export: Export, mappings: Sequence[Mapping], table: str | None = N
         for layout in mapping.layouts.values():
             if table is not None and layout.table != table:
                 continue
-            plan = _bind(mapping, layout, export)
+            plan = bind(mapping, layout, export)
             missing = _missing(plan, export.keys)
             if not missing:
                 fitting.append(((len(layout.require), len(plan.used_keys)), plan))
@@ -78,7 +78,7 @@ def recognise(export: Export, mappings: Sequence[Mapping], table: str | None = N
             )
         winner = winners[0]
         _check_repeated(export, winner)
-        return [winner, *(_bind(winner.mapping, winner.mapping.layouts[name], export) for name in winner.layout.also)]
+        return [winner, *(bind(winner.mapping, winner.mapping.layouts[name], export) for name in winner.layout.also)]
     if nearest is None:
         raise FileError(
             f"No mapping in use has the table {table}, so {export.file_name} cannot be read as that.",
@@ -101,7 +101,7 @@ def is_near_miss(export: Export, mappings: Sequence[Mapping]) -> bool:
     """Whether the file was meant as a table: most of its required columns are there, or all are but for spelling."""
     for mapping in mappings:
         for layout in mapping.layouts.values():
-            plan = _bind(mapping, layout, export)
+            plan = bind(mapping, layout, export)
             missing = _missing(plan, export.keys)
             wanted = len(layout_required(plan)) + len(layout.require)
             found = wanted - len(missing)
@@ -121,7 +121,8 @@ def _needs_header(rule: ColumnRule | None) -> bool:
     return rule is None or (rule.constant is None and rule.default is None)
 
 
-def _bind(mapping: Mapping, layout: LayoutRule, export: Export) -> Plan:
+def bind(mapping: Mapping, layout: LayoutRule, export: Export) -> Plan:
+    """The layout on this file's header, whether it fits or not."""
     available = _available(layout, export)
     sources: dict[str, tuple[str, ...]] = {}
     for column, rule in layout.columns.items():
@@ -165,7 +166,7 @@ def _share_found(plan: Plan) -> float:
 
 
 def _unrecognised(export: Export, mapping: Mapping, layout: LayoutRule) -> FileError:
-    plan = _bind(mapping, layout, export)
+    plan = bind(mapping, layout, export)
     missing = _missing(plan, export.keys)
     table = layout.table
     problem = (

@@ -22,6 +22,7 @@ PAGES = (
     "/miss",
     "/reconcile",
     "/data",
+    "/start",
     "/method",
 )
 LOOKS = [(1440, False), (1440, True), (390, False), (390, True)]

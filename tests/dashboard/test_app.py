@@ -15,6 +15,7 @@ from streamlit import config
 from streamlit.testing.v1 import AppTest
 
 from dashboard import app, launch, shelf, theme
+from dashboard.views import parts
 from pipelines.errors import EditionError, TrustError
 from pipelines.settings import Workspace
 from tests.dashboard import editions
@@ -36,19 +37,22 @@ def copied(workspace: Path, folder: Path) -> Path:
 # Designed states
 
 
-def test_an_empty_workspace_says_the_next_command(open_app: Open, tmp_path: Path) -> None:
+def test_an_empty_workspace_takes_files_or_a_simulated_company(open_app: Open, tmp_path: Path) -> None:
     at = open_app(tmp_path / "nothing")
     assert not at.exception
     assert at.title[0].value == "No forecast to judge yet"
+    assert [button.label for button in at.button] == ["Simulate a company"]
     assert any("forecast-trust demo --workspace" in block.value for block in at.code)
-    assert "forecaster_id" in words(at)
+    assert r"forecaster\_id" in words(at)
+    assert not (tmp_path / "nothing").exists(), "looking makes nothing"
 
 
-def test_landed_but_unpublished_says_publish(open_app: Open, tmp_path: Path) -> None:
+def test_landed_but_unpublished_offers_to_publish(open_app: Open, tmp_path: Path) -> None:
     (tmp_path / "landing.duckdb").touch()
     at = open_app(tmp_path)
     assert not at.exception
     assert at.title[0].value == "Files have landed; nothing is published yet"
+    assert [button.label for button in at.button] == ["Publish"]
     assert any("forecast-trust publish" in block.value for block in at.code)
 
 
@@ -71,7 +75,9 @@ def test_a_real_company_wears_no_simulated_badge(open_app: Open, tmp_path: Path)
 
 
 @pytest.mark.parametrize("variant", sorted(editions.VARIANTS))
-@pytest.mark.parametrize("page", ["trust", "forecasters", "forecaster", "pipeline", "value_added", "data", "method"])
+@pytest.mark.parametrize(
+    "page", ["trust", "forecasters", "forecaster", "pipeline", "value_added", "data", "start", "method"]
+)
 def test_every_page_draws_for_every_company(
     variant: str, page: str, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -219,8 +225,8 @@ def test_the_unexpected_is_apologised_for_with_an_id_and_no_detail(caplog: pytes
 
 
 def test_prose_keeps_commands_as_code_and_everything_else_as_text() -> None:
-    assert app.prose("Use `a_b` for *x*.") == r"Use `a_b` for \*x\*."
-    assert app.prose("An odd ` tick") == r"An odd \` tick"
+    assert parts.prose("Use `a_b` for *x*.") == r"Use `a_b` for \*x\*."
+    assert parts.prose("An odd ` tick") == r"An odd \` tick"
 
 
 # Serving
