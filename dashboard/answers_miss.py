@@ -96,6 +96,7 @@ class ReconcileAnswer:
     rows: pl.DataFrame
     first_booked_on: date | None
     last_booked_on: date | None
+    actual_source: str
 
 
 def miss(filters: Filters, period: str | None = None) -> MissAnswer:
@@ -244,6 +245,7 @@ def _reconcile(ref: EditionRef, period: str | None) -> ReconcileAnswer:
         rows=named.sort(pl.col("difference_amount").abs(), "record_id", descending=[True, False], nulls_last=True),
         first_booked_on=days.min() if days.len() else None,  # type: ignore[arg-type]
         last_booked_on=days.max() if days.len() else None,  # type: ignore[arg-type]
+        actual_source=ref.actual_source,
     )
 
 

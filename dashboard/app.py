@@ -10,7 +10,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboard import filters, shelf, theme
+from dashboard import filters, shelf, theme, wording_reconcile
 from dashboard.filters import Filters
 from dashboard.views import (
     data,
@@ -150,6 +150,7 @@ def _footer(ref: EditionRef) -> None:
         f"as of {theme.instant(ref.as_of_at)}",
         f"published {theme.instant(ref.published_at)}",
         f"method {ref.method_version}",
+        wording_reconcile.actual_source(ref.actual_source),
     ]
     if ref.is_simulated:
         parts.append("simulated data")

@@ -15,9 +15,13 @@ KINDS = {
     "matched": ("ties", "amount and period agree"),
     "timing": ("other period", "booked in another period than won; the amounts agree"),
     "rate": ("exchange rate", "agrees but for the rate between closing and booking"),
-    "amount": ("amounts differ", "linked, but not the same amount"),
+    "partial": ("booked in part", "linked, and the books hold less than the CRM"),
+    "amount": ("booked above", "linked, and the books hold more than the CRM"),
+    "booked_twice": ("booked twice", "two lines or more, each of the deal's whole amount"),
     "credit": ("credits", "agrees but for a credit, or a credit without a deal"),
-    "missing_in_finance": ("not booked", "closed won in the CRM, no booking found"),
+    "over_credited": ("over-credited", "credits exceed what was booked"),
+    "awaiting": ("awaited", "won lately, or after the last day the books tell of"),
+    "missing_in_finance": ("not booked", "closed won in the CRM, no booking found in time"),
     "missing_in_crm": ("not won", "a booking without a won deal"),
     "no_amount": ("no amount", "a side without an amount in the reporting currency"),
 }
@@ -75,13 +79,21 @@ def kind_rows(kinds: Iterable[Mapping[str, Any]], ages: Sequence[str], currency:
     ]
 
 
-def tie_caption(first: date | None, last: date | None) -> str:
+def actual_source(source: str) -> str:
+    """What counts as landed, in a few words for the foot of every page."""
+    return "landed = booked by finance" if source == "bookings" else "landed = closed won in the CRM"
+
+
+def tie_caption(first: date | None, last: date | None, source: str = "closed_won") -> str:
     """What counts as the actual on every page, and the days the books cover."""
     span = f" Bookings run from {theme.day(first)} to {theme.day(last)}." if first and last else ""
-    return (
-        "“Landed” means closed won in the CRM on every page; this one holds it against the books. Foreign amounts are "
-        f"converted at the rate of the day they were won or booked.{span}"
+    meant = (
+        "“Landed” means booked by finance on every page, in the period of the booking; this one holds closed won "
+        "against it. A deal's bookings are its owner's, what belongs to no deal the company's alone."
+        if source == "bookings"
+        else "“Landed” means closed won in the CRM on every page; this one holds it against the books."
     )
+    return f"{meant} Foreign amounts are converted at the rate of the day they were won or booked.{span}"
 
 
 def no_bookings() -> list[str]:

@@ -18,6 +18,7 @@ from pipelines.history_contracts import HISTORY_TABLES
 from pipelines.landing_contracts import LANDING_TABLES
 from pipelines.process_contracts import PROCESS_TABLES
 
+ACTUAL_SOURCES = ("closed_won", "bookings")
 FORECAST_CATEGORIES = ("omitted", "pipeline", "best_case", "most_likely", "commit", "closed")
 CALL_CATEGORIES = ("commit", "most_likely", "best_case")
 LAYERS = ("rep", "manager", "executive", "finance")
@@ -302,7 +303,7 @@ INPUT_TABLES: dict[str, InputTable] = {
 
 
 class Edition(dy.Schema):
-    """One row: what this edition is."""
+    """One row: what this edition is. ``actual_source``: what counts as landed, ``closed_won`` or ``bookings``."""
 
     edition_id = _text(required=True)
     as_of_at = _instant(required=True)
@@ -316,6 +317,7 @@ class Edition(dy.Schema):
     lock_week = _whole(required=True)
     open_period_start_on = _day()
     open_period_week = _whole()
+    actual_source = _one_of(ACTUAL_SOURCES, required=True)
     is_simulated = _flag(required=True)
 
 
@@ -702,9 +704,10 @@ class Reconciliation(dy.Schema):
     """One row per won opportunity, and one per booking line that belongs to none; difference = CRM − booked.
 
     ``rate_amount``: the part of the difference that the rate of exchange made between closing and booking; null where
-    the currencies differ or the line is split. ``break_kind``: ``matched``, ``rate``, ``amount``, ``timing``,
-    ``credit``, ``missing_in_finance``, ``missing_in_crm``, ``no_amount`` (a side without an amount in the reporting
-    currency: none is stated, or no rate converts it).
+    the currencies differ or the line is split. ``break_kind``: ``matched``, ``timing``, ``rate``, ``partial``,
+    ``amount`` (booked above), ``booked_twice``, ``credit``, ``over_credited``, ``awaiting`` (may still be booked),
+    ``missing_in_finance``, ``missing_in_crm``, ``no_amount`` (a side without an amount in the reporting currency: none
+    is stated, or no rate converts it).
     """
 
     record_id = _text(required=True)

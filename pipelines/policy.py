@@ -88,6 +88,10 @@ class Policy:
     match_amount_cents: int = 100
     """... and never less than this many cents."""
 
+    books_gap_days: int = 31
+    """Days into its first period by which the books must begin for that period to count as booked: later, and what was
+    booked in it before is unknown."""
+
     movement_periods: int = 5
     """Periods whose pipeline movement is told: the running one and the four before, a year of quarters to compare with;
     older ones stand in older editions, so that an edition does not grow with history."""

@@ -18,6 +18,7 @@ import polars as pl
 from pipelines.contracts import PUBLISHED_TABLES
 from pipelines.engine.accuracy import accuracy
 from pipelines.engine.bias import forecaster_bias, team_bias
+from pipelines.engine.matching import matched_lines
 from pipelines.engine.selfcheck import FEWEST_FORECASTERS, FEWEST_PERIODS
 from pipelines.engine.selfcheck import selfcheck as simulated_check
 from pipelines.errors import EditionError, TrustError, WorkspaceError
@@ -80,7 +81,7 @@ def publish(
         )
     with _scratch(workspace) as scratch:
         progress.stage("Rebuilding history")
-        with history.build(workspace, as_of, policy, workspace.settings(), scratch) as prepared:
+        with history.build(workspace, as_of, policy, workspace.settings(), scratch, match=matched_lines) as prepared:
             tables = prepared.tables()
             opened_on, opened_week = _opened_period(tables["periods"], prepared.as_of_at, period)
             progress.stage("Measuring")
@@ -114,6 +115,7 @@ def publish(
                 "lock_week": policy.lock_week,
                 "open_period_start_on": opened_on,
                 "open_period_week": opened_week,
+                "actual_source": prepared.actual_source,
                 "is_simulated": prepared.is_simulated,
             }
             ref = editions.publish_edition(workspace, row, tables)

@@ -24,6 +24,7 @@ from pipelines.errors import WorkspaceError
 WORKSPACE_VARIABLE = "FORECAST_TRUST_WORKSPACE"
 DEFAULT_WORKSPACE = "workspace"
 PERIOD_KINDS = ("quarter", "month")
+ACTUAL_SOURCES = ("closed_won", "bookings")
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Settings:
     period_kind: ``quarter`` or ``month`` (else inferred from the periods that calls were made for).
     fiscal_year_start_month: 1 to 12 (else inferred likewise).
     company_name: shown on every page.
+    actual_source: what counts as landed, everywhere: ``closed_won`` (the CRM's won deals) or ``bookings`` (what finance
+    booked in the period: a person's are those tied to their won deals; lines tied to none are the company's alone).
     memory_limit, threads, spill_directory: what DuckDB may use while publishing.
     """
 
@@ -41,6 +44,7 @@ class Settings:
     period_kind: str | None = None
     fiscal_year_start_month: int | None = None
     company_name: str | None = None
+    actual_source: str = "closed_won"
     memory_limit: str = "4GB"
     threads: int | None = None
     spill_directory: str | None = None
@@ -140,6 +144,7 @@ _PLAUSIBLE: dict[str, tuple[Callable[[object], bool], str]] = {
     ),
     "period_kind": (lambda value: value in PERIOD_KINDS, f"Use one of {', '.join(PERIOD_KINDS)}"),
     "fiscal_year_start_month": (lambda value: _is_whole(value, 1, 12), "Use a whole number from 1 to 12"),
+    "actual_source": (lambda value: value in ACTUAL_SOURCES, f"Use one of {', '.join(ACTUAL_SOURCES)}"),
     "company_name": (_is_text, "Write the name in quotation marks"),
     "memory_limit": (
         lambda value: _is_text(value, r"\d+(\.\d+)? ?([KMGT]i?B|%)"),

@@ -34,6 +34,7 @@ def edition_row(**changes: object) -> dict[str, object]:
         "lock_week": 3,
         "open_period_start_on": None,
         "open_period_week": None,
+        "actual_source": "closed_won",
         "is_simulated": True,
     } | changes
 

@@ -55,7 +55,9 @@ def _first_lines(answer: ReconcileAnswer) -> None:
         )
     )
     parts.said(wording_reconcile.breaks_sentence(answer.kinds.to_dicts(), answer.currency))
-    st.caption(theme.escape(wording_reconcile.tie_caption(answer.first_booked_on, answer.last_booked_on)))
+    st.caption(
+        theme.escape(wording_reconcile.tie_caption(answer.first_booked_on, answer.last_booked_on, answer.actual_source))
+    )
 
 
 def _bridge(answer: ReconcileAnswer) -> None:

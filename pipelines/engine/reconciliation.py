@@ -6,35 +6,28 @@ is null, never 0, and the difference is then the side that does. Both ledgers ar
     Σ crm_amount    = Σ of the won opportunities handed in
     Σ booked_amount = Σ of the booking lines handed in, credits included
 
-Matching, in this order, each booking used once:
+Matching: ``engine.matching``. ``break_kind``, the first that applies:
 
-1. *By id.* Lines that name a known won opportunity belong to it: many lines to one opportunity.
-2. *By account, amount and date.* Of the rest, a line and an unbooked opportunity of the same account (case, spaces and
-   legal form aside), within the tolerances of the policy, nearest date first, then nearest amount, then id.
-3. *Several lines to one opportunity.* All remaining positive lines of an account within the date tolerance, if together
-   they come to one unbooked opportunity of that account.
-4. *One line to several opportunities.* A remaining line that comes to all unbooked opportunities of its account
-   together within the date tolerance: the line is split over them in proportion, to the cent.
-
-``break_kind``: ``matched`` (within tolerance, same period), ``timing`` (amounts agree, booked in another period than
-it was won), ``rate`` (they agree but for the rate of exchange between closing and booking), ``amount`` (they differ),
-``credit`` (agrees but for credit lines, or a credit without an opportunity), ``missing_in_finance`` (won, not booked),
-``missing_in_crm`` (booked, not won), ``no_amount`` (a side without an amount in the
-reporting currency: none is stated, or no rate converts it).
+``no_amount``: a side without an amount in the reporting currency (none is stated, or no rate converts it).
+``awaiting``: won, not booked, and either no older than the policy's ``match_days`` or won after the last day the books
+tell of: a period may close before its bookings arrive. ``missing_in_finance``: won, not booked, older.
+``matched``: within tolerance, same period. ``timing``: amounts agree, booked in another period than it was won.
+``over_credited``: credits exceed what was booked. ``credit``: agrees but for credit lines, or a credit without an
+opportunity. ``booked_twice``: two or more lines, each the whole amount of the deal. ``rate``: agrees but for the rate
+of exchange between closing and booking. ``partial``: booked in part. ``amount``: booked above the CRM's amount.
+``missing_in_crm``: booked, not won.
 """
 
 from __future__ import annotations
 
-import re
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 
 import polars as pl
 
 from pipelines.contracts import MONEY
+from pipelines.engine.matching import Line, Won, agree, match, money_of
 from pipelines.errors import EditionError
 from pipelines.policy import Policy
 
@@ -58,45 +51,16 @@ SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "age_days": pl.Int64,
 }
 
-_LEGAL_FORM = re.compile(r"\b(inc|llc|ltd|gmbh|ag|sa|sas|bv|plc|corp|corporation|company|co|limited|kg|oy|ab)\b\.?")
-
-
-@dataclass
-class _Won:
-    """One won opportunity and the lines found for it; amounts in integer cents."""
-
-    opportunity_id: str
-    account: str
-    account_name: str | None
-    owner_id: str | None
-    closed_on: date
-    cents: int | None
-    lines: list[_Line] = field(default_factory=list)
-    matched_by: str | None = None
-
-
-@dataclass(frozen=True)
-class _Line:
-    """One booking line, or the share of one that was split."""
-
-    booking_id: str
-    booked_on: date
-    cents: int | None
-    account: str
-    account_name: str | None
-    opportunity_id: str | None
-    closing_cents: int | None = None
-    """The same at the rate of the day its opportunity closed."""
-
 
 def reconciliation(
     won: pl.DataFrame, bookings: pl.DataFrame, periods: pl.DataFrame, as_of_on: date, policy: Policy
 ) -> pl.DataFrame:
     """**Does it tie to the books?** One row per won opportunity, and one per booking line that belongs to none.
 
-    Lines that name the opportunity are its own; the rest are matched by account, amount and date within the policy's
-    tolerances, each line once: one to one, several lines to one deal, one line to several deals. What is not matched is
-    a row of its own, so both ledgers add up to the cent. ``difference_amount`` = CRM − booked: positive means that the
+    Lines that name the opportunity are its own (a line that names several won ones is split over them); the rest are
+    matched by account, amount and date within the policy's tolerances, each line once: one to one, several lines to one
+    deal, one line to several deals of an account. What is not matched is a row of its own, so both ledgers add up to
+    the cent. ``difference_amount`` = CRM − booked: positive means that the
     CRM claims more than the books.
 
     ``won``: one row per won opportunity: ``opportunity_id, account_name, owner_id, closed_on, crm_amount``.
@@ -106,37 +70,18 @@ def reconciliation(
     ``age_days``: days from the day it was won or booked to ``as_of_on``; null when matched.
     Order of rows in makes no difference. Errors: none; empty frames give an empty frame.
     """
-    deals = [
-        _Won(
-            row["opportunity_id"],
-            _account(row["account_name"]),
-            row["account_name"],
-            row["owner_id"],
-            row["closed_on"],
-            _cents(row["crm_amount"]),
-        )
-        for row in won.sort("opportunity_id").iter_rows(named=True)
-    ]
-    lines = [
-        _Line(
-            row["booking_id"],
-            row["booked_on"],
-            _cents(row["booked_amount"]),
-            _account(row["account_name"]),
-            row["account_name"],
-            row["opportunity_id"],
-            _cents(row.get("closing_amount")),
-        )
-        for row in bookings.sort("booking_id", "booked_on").iter_rows(named=True)
-    ]
-    left = _by_id(deals, lines)
-    left = _by_account(deals, left, policy)
-    left = _several_lines(deals, left, policy)
-    left = _several_deals(deals, left, policy)
+    deals, left = match(won, bookings, policy)
     starts = sorted((row["period_start_on"], row["period_end_on"]) for row in periods.iter_rows(named=True))
-    rows = [_deal_row(deal, starts, as_of_on, policy) for deal in deals]
+    reach = books_reach(bookings, as_of_on)
+    rows = [_deal_row(deal, starts, as_of_on, reach, policy) for deal in deals]
     rows += [_line_row(line, starts, as_of_on) for line in left]
     return pl.DataFrame(rows, schema=SCHEMA, orient="row").sort("record_kind", "record_id")
+
+
+def books_reach(bookings: pl.DataFrame, as_of_on: date) -> date | None:
+    """The last day the books tell of: the latest day a line was booked on, never after the edition's own day."""
+    days = [day for day in bookings["booked_on"].to_list() if day <= as_of_on]
+    return max(days, default=None)
 
 
 def totals(frame: pl.DataFrame) -> pl.DataFrame:
@@ -175,125 +120,15 @@ def _sum(amounts: pl.Series) -> Decimal:
     return sum((amount for amount in amounts.to_list() if amount is not None), Decimal("0.00"))
 
 
-def _by_id(deals: Sequence[_Won], lines: Iterable[_Line]) -> list[_Line]:
-    known = {deal.opportunity_id: deal for deal in deals}
-    left = []
-    for line in lines:
-        deal = known.get(line.opportunity_id) if line.opportunity_id is not None else None
-        if deal is None:
-            left.append(line)
-        else:
-            deal.lines.append(line)
-            deal.matched_by = "id"
-    return left
-
-
-def _by_account(deals: Sequence[_Won], lines: Sequence[_Line], policy: Policy) -> list[_Line]:
-    """The nearest pairs first, so that the outcome does not depend on the order of rows."""
-    unbooked = _unbooked(deals)
-    candidates = sorted(
-        (
-            abs((line.booked_on - deal.closed_on).days),
-            abs(line.cents - deal.cents),
-            deal.opportunity_id,
-            line.booking_id,
-            index,
-        )
-        for index, line in enumerate(lines)
-        if line.cents is not None and line.cents > 0 and line.account
-        for deal in unbooked.get(line.account, ())
-        if deal.cents is not None
-        and _agree(deal.cents, line.cents, policy)
-        and abs((line.booked_on - deal.closed_on).days) <= policy.match_days
-    )
-    by_id = {deal.opportunity_id: deal for deal in deals}
-    used: set[int] = set()
-    for _, _, opportunity_id, _, index in candidates:
-        deal = by_id[opportunity_id]
-        if index in used or _is_booked(deal):
-            continue
-        deal.lines.append(lines[index])
-        deal.matched_by = "account"
-        used.add(index)
-    return [line for index, line in enumerate(lines) if index not in used]
-
-
-def _several_lines(deals: Sequence[_Won], lines: Sequence[_Line], policy: Policy) -> list[_Line]:
-    used: set[str] = set()
-    of_account: dict[str, list[_Line]] = defaultdict(list)
-    for line in lines:
-        if line.cents is not None and line.cents > 0:
-            of_account[line.account].append(line)
-    for account, open_deals in sorted(_unbooked(deals).items()):
-        for deal in open_deals:
-            near = [
-                line
-                for line in of_account.get(account, ())
-                if line.booking_id not in used and abs((line.booked_on - deal.closed_on).days) <= policy.match_days
-            ]
-            total = sum(line.cents for line in near if line.cents is not None)
-            if len(near) > 1 and deal.cents is not None and _agree(deal.cents, total, policy):
-                deal.lines.extend(near)
-                deal.matched_by = "account, several lines"
-                used.update(line.booking_id for line in near)
-    return [line for line in lines if line.booking_id not in used]
-
-
-def _several_deals(deals: Sequence[_Won], lines: Sequence[_Line], policy: Policy) -> list[_Line]:
-    left = []
-    unbooked = _unbooked(deals)
-    for line in lines:
-        near = [
-            deal
-            for deal in unbooked.get(line.account, ())
-            if not _is_booked(deal)
-            and deal.cents is not None
-            and abs((line.booked_on - deal.closed_on).days) <= policy.match_days
-        ]
-        claimed = [deal.cents for deal in near if deal.cents is not None]
-        if line.cents is None or len(near) < 2 or not _agree(sum(claimed), line.cents, policy):
-            left.append(line)
-            continue
-        for deal, share in zip(near, _split(line.cents, claimed), strict=True):
-            deal.lines.append(
-                _Line(line.booking_id, line.booked_on, share, line.account, line.account_name, line.opportunity_id)
-            )
-            deal.matched_by = "account, several opportunities"
-    return left
-
-
-def _split(total: int, weights: Sequence[int]) -> list[int]:
-    """``total`` in proportion to ``weights``, in whole cents that add up (largest remainder, earlier first)."""
-    whole = sum(weights)
-    shares = [total * weight // whole for weight in weights]
-    order = sorted(range(len(weights)), key=lambda i: (-(total * weights[i] % whole), i))
-    for i in order[: total - sum(shares)]:
-        shares[i] += 1
-    return shares
-
-
-def _unbooked(deals: Sequence[_Won]) -> dict[str, list[_Won]]:
-    by_account: dict[str, list[_Won]] = defaultdict(list)
-    for deal in deals:
-        if not _is_booked(deal) and deal.account and deal.cents is not None and deal.cents > 0:
-            by_account[deal.account].append(deal)
-    return by_account
-
-
-def _is_booked(deal: _Won) -> bool:
-    """A line of it was found; a credit alone is not the booking that it credits."""
-    return any(line.cents is None or line.cents > 0 for line in deal.lines)
-
-
-def _agree(one: int, other: int, policy: Policy) -> bool:
-    return abs(one - other) <= max(policy.match_amount_cents, policy.match_amount_rate * abs(one))
-
-
-def _deal_row(deal: _Won, periods: Sequence[tuple[date, date]], as_of_on: date, policy: Policy) -> tuple[object, ...]:
+def _deal_row(
+    deal: Won, periods: Sequence[tuple[date, date]], as_of_on: date, reach: date | None, policy: Policy
+) -> tuple[object, ...]:
     booked = _total(line.cents for line in deal.lines) if deal.lines else None
     credit = _total(line.cents for line in deal.lines if line.cents is not None and line.cents < 0)
     by_rate = _rate_part(deal, booked)
     kind = _kind(deal, booked, credit=credit, by_rate=by_rate, periods=periods, policy=policy)
+    if kind == "missing_in_finance" and _may_still_come(deal, as_of_on, reach, policy):
+        kind = "awaiting"
     return (
         deal.opportunity_id,
         "opportunity",
@@ -304,31 +139,31 @@ def _deal_row(deal: _Won, periods: Sequence[tuple[date, date]], as_of_on: date, 
         deal.closed_on,
         _first_booked(deal),
         _period(deal.closed_on, periods),
-        _money(deal.cents),
-        _money(booked),
-        _money(credit) if credit else None,
-        _money(None if kind == "no_amount" else _difference(deal.cents, booked)),
-        _money(by_rate),
+        money_of(deal.cents),
+        money_of(booked),
+        money_of(credit) if credit else None,
+        money_of(None if kind == "no_amount" else _difference(deal.cents, booked)),
+        money_of(by_rate),
         kind,
         deal.matched_by,
         None if kind == "matched" else (as_of_on - deal.closed_on).days,
     )
 
 
-def _first_booked(deal: _Won) -> date | None:
+def _first_booked(deal: Won) -> date | None:
     """The day of the first line that is not a credit; of a credit where there is nothing else."""
     days = [line.booked_on for line in deal.lines if line.cents is None or line.cents >= 0]
     return min(days or [line.booked_on for line in deal.lines], default=None)
 
 
-def _rate_part(deal: _Won, booked: int | None) -> int | None:
+def _rate_part(deal: Won, booked: int | None) -> int | None:
     """What the rates did between closing and booking, in cents; null where it cannot be told, or is nothing."""
     at_closing = _total(line.closing_cents for line in deal.lines)
     return None if at_closing is None or booked is None or at_closing == booked else at_closing - booked
 
 
 def _kind(
-    deal: _Won,
+    deal: Won,
     booked: int | None,
     *,
     credit: int | None,
@@ -341,16 +176,36 @@ def _kind(
         return "no_amount"
     if first is None or booked is None:
         return "missing_in_finance"
-    if _agree(deal.cents, booked, policy):
+    if agree(deal.cents, booked, policy):
         return "matched" if _period(first, periods) == _period(deal.closed_on, periods) else "timing"
-    if credit and _agree(deal.cents, booked - credit, policy):
-        return "credit"
-    if by_rate is not None and _agree(deal.cents, booked + by_rate, policy):
-        return "rate"
-    return "amount"
+    return _differing(deal, deal.cents, booked, credit=credit, by_rate=by_rate, policy=policy)
 
 
-def _line_row(line: _Line, periods: Sequence[tuple[date, date]], as_of_on: date) -> tuple[object, ...]:
+def _differing(deal: Won, claimed: int, booked: int, *, credit: int | None, by_rate: int | None, policy: Policy) -> str:
+    """Why the two sides of a deal that is booked do not agree."""
+    if booked < 0:
+        return "over_credited"
+    reasons = {
+        "credit": credit is not None and credit < 0 and agree(claimed, booked - credit, policy),
+        "rate": by_rate is not None and agree(claimed, booked + by_rate, policy),
+        "booked_twice": _is_twice(deal, policy),
+        "partial": booked < claimed,
+    }
+    return next((kind for kind, holds in reasons.items() if holds), "amount")
+
+
+def _may_still_come(deal: Won, as_of_on: date, reach: date | None, policy: Policy) -> bool:
+    is_young = (as_of_on - deal.closed_on).days <= policy.match_days
+    return is_young or (reach is not None and deal.closed_on > reach)
+
+
+def _is_twice(deal: Won, policy: Policy) -> bool:
+    """Two lines or more, each of the deal's whole amount."""
+    lines = [line.cents for line in deal.lines if line.cents is not None and line.cents > 0]
+    return len(lines) > 1 and deal.cents is not None and all(agree(deal.cents, cents, policy) for cents in lines)
+
+
+def _line_row(line: Line, periods: Sequence[tuple[date, date]], as_of_on: date) -> tuple[object, ...]:
     kind = "no_amount" if line.cents is None else "credit" if line.cents < 0 else "missing_in_crm"
     return (
         line.booking_id,
@@ -363,9 +218,9 @@ def _line_row(line: _Line, periods: Sequence[tuple[date, date]], as_of_on: date)
         line.booked_on,
         _period(line.booked_on, periods),
         None,
-        _money(line.cents),
-        _money(line.cents) if kind == "credit" else None,
-        _money(_difference(None, line.cents)),
+        money_of(line.cents),
+        money_of(line.cents) if kind == "credit" else None,
+        money_of(_difference(None, line.cents)),
         None,
         kind,
         None,
@@ -389,18 +244,3 @@ def _total(parts: Iterable[int | None]) -> int | None:
 
 def _period(day: date, periods: Sequence[tuple[date, date]]) -> date | None:
     return next((start for start, end in periods if start <= day <= end), None)
-
-
-def _account(name: str | None) -> str:
-    if name is None:
-        return ""
-    words = _LEGAL_FORM.sub(" ", re.sub(r"[^\w\s]", " ", name.casefold()))
-    return " ".join(words.split())
-
-
-def _cents(amount: Decimal | None) -> int | None:
-    return None if amount is None else int(amount * 100)
-
-
-def _money(cents: int | None) -> Decimal | None:
-    return None if cents is None else Decimal(cents).scaleb(-2)

@@ -24,6 +24,7 @@ from pipelines.landing_contracts import (
 )
 from pipelines.measures.process import periods_per_year
 from pipelines.policy import COMPANY_SCOPE, Policy
+from pipelines.warehouse.books import booked_amounts, covered_periods
 from pipelines.warehouse.deal_states import deal_states
 from pipelines.warehouse.history import Prepared
 from pipelines.warehouse.landing_looks import landing_looks, members_by_week
@@ -54,6 +55,9 @@ class LandingFacts:
     ``states``: warehouse.deal_states; ``looks``: warehouse.landing_looks; ``calls``: period × week × forecaster of one
     layer and category (``forecaster_id, forecast_amount``); ``recorded``: period × forecaster, ``actual_amount`` stated
     by records; ``quotas``: period × person, ``quota_amount``; ``members``: week → period × person × scope.
+    ``booked``: where bookings count as landed, period × person (null: tied to no deal), ``end_amount``; ``covered``:
+    the periods the books cover; both null where closed won counts. Deals are still drawn as the CRM closes them: how
+    well that foretells the books is what the backtest shows.
     ``recorded_from``: since when changes of both stage and close date are written down; before it (or where it is null)
     a deal's last values are carried back, whatever was won seems to have been due, and no range is made of that.
     """
@@ -65,6 +69,8 @@ class LandingFacts:
     quotas: pl.DataFrame
     members: Mapping[int, pl.DataFrame]
     recorded_from: datetime | None
+    booked: pl.DataFrame | None = None
+    covered: pl.DataFrame | None = None
 
     def at_week(self, week: int) -> LandingInputs:
         """Every period seen at this week, as ``engine.deal_book`` asks for.
@@ -148,6 +154,9 @@ class LandingFacts:
         won = states.filter(pl.col("outcome") == "won").select(
             "period_start_on", "end_amount", person_id="end_owner_id"
         )
+        if self.booked is not None and self.covered is not None:
+            with_deals = closed.join(self.covered, on="period_start_on")
+            won = self.booked
         placed = won.join(members.filter(pl.col("scope") != COMPANY_SCOPE), on=["period_start_on", "person_id"]).select(
             *key, "end_amount"
         )
@@ -220,6 +229,8 @@ def landing_facts(
         quotas=tables["quotas"].filter(pl.col("person_id").is_in(reps.implode())),
         members={week: members_by_week(prepared, week, policy) for week in weeks},
         recorded_from=max(since["stage"], since["close_on"]) if {"stage", "close_on"} <= set(since) else None,
+        booked=booked_amounts(prepared.engine, prepared.actual_source),
+        covered=covered_periods(prepared.engine, prepared.actual_source),
     )
     return facts, kind
 

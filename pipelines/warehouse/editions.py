@@ -90,6 +90,7 @@ class EditionRef:
     open_period_start_on: date | None
     open_period_week: int | None
     is_simulated: bool
+    actual_source: str = "closed_won"
 
 
 class Damaged(NamedTuple):
@@ -332,6 +333,7 @@ _INVARIANTS = {
             and bridge.week_of_period = pairs.week_of_period and bridge.layer = pairs.layer
             and bridge.category = pairs.category
         where bridge.layer = 'rep' and bridge.status = 'ok' and pairs.source = 'submissions' and pairs.status = 'closed'
+            and (select actual_source from edition) = 'closed_won'
             and (bridge.call_amount <> pairs.forecast_amount or bridge.actual_amount <> pairs.actual_amount)""",
     "the parts of a cut are the company's bridge": """
         select count(*) from (

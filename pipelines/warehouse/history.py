@@ -27,6 +27,7 @@ from pipelines.contracts import INPUT_TABLES, PUBLISHED_TABLES
 from pipelines.errors import EditionError
 from pipelines.policy import Policy
 from pipelines.settings import Settings, Workspace
+from pipelines.warehouse.books import Matching, lay_booked_lines
 from pipelines.warehouse.calendar import Calendar, decide_calendar
 from pipelines.warehouse.editions import GRAINS, MAY_REPEAT
 from pipelines.warehouse.engines import Engine
@@ -100,6 +101,7 @@ class Prepared:
     as_of_at: datetime
     reporting_currency: str
     calendar: Calendar
+    actual_source: str
     input_digest: str
     is_simulated: bool
 
@@ -193,18 +195,27 @@ def _count_offenders(engine: Engine, name: str, query: str) -> Invariant:
     return Invariant(name, offenders == 0, "no offending row" if offenders == 0 else f"{offenders:,} offending rows")
 
 
-def build(workspace: Workspace, as_of: datetime | None, policy: Policy, settings: Settings, scratch: Path) -> Prepared:
+def build(
+    workspace: Workspace,
+    as_of: datetime | None,
+    policy: Policy,
+    settings: Settings,
+    scratch: Path,
+    *,
+    match: Matching | None = None,
+) -> Prepared:
     """Rebuild everything visible at ``as_of`` (default: the latest landed event) in a scratch database.
 
-    ``scratch``: a folder of the caller's, on a disk with room. Errors: EditionError when nothing dated has landed, when
-    nothing was known by then, or when the rebuilt history breaks an invariant; WorkspaceError when the landing file is
-    in use or damaged.
+    ``scratch``: a folder of the caller's, on a disk with room. ``match``: which booking lines belong to which won deal,
+    needed where the settings take actuals from the books. Errors: EditionError when nothing dated has landed, when
+    nothing was known by then, when actuals are to come from books that are not there, or when the rebuilt history
+    breaks an invariant; WorkspaceError when the landing file is in use or damaged.
     """
     Landing.open(workspace).close()  # brings an older landing up to today's contracts, and finds locks and damage
     try:
         engine = Embedded.over(workspace.landing, settings, scratch)
         try:
-            prepared = _build(engine, as_of, policy, settings)
+            prepared = _build(engine, as_of, policy, settings, match)
             engine.let_go()
         except BaseException:
             engine.close()
@@ -214,7 +225,9 @@ def build(workspace: Workspace, as_of: datetime | None, policy: Policy, settings
     return prepared
 
 
-def _build(engine: Engine, as_of: datetime | None, policy: Policy, settings: Settings) -> Prepared:
+def _build(
+    engine: Engine, as_of: datetime | None, policy: Policy, settings: Settings, match: Matching | None
+) -> Prepared:
     as_of_at = as_of if as_of is not None else _default_as_of(engine, settings)
     known = {"as_of_at": as_of_at}
     _take_facts(engine, as_of_at, asked_for=as_of is not None)
@@ -242,6 +255,9 @@ def _build(engine: Engine, as_of: datetime | None, policy: Policy, settings: Set
     make("people_spans", {})
     make("lineage", {})
     make("won_deals", {})
+    lay_booked_lines(engine, settings.actual_source, currency, policy, match)
+    make("actual_rows", {"actual_source": settings.actual_source})
+    make("actual_periods", {"actual_source": settings.actual_source, "gap_days": policy.books_gap_days})
     make("actuals", {})
     make("won_by_period", {})
     make("calls", {"reporting_currency": currency})
@@ -263,6 +279,7 @@ def _build(engine: Engine, as_of: datetime | None, policy: Policy, settings: Set
         as_of_at=as_of_at,
         reporting_currency=currency,
         calendar=calendar,
+        actual_source=settings.actual_source,
         input_digest=_digest(engine),
         is_simulated=_is_simulated(engine),
     )

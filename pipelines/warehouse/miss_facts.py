@@ -7,6 +7,7 @@ from datetime import datetime
 import polars as pl
 
 from pipelines.policy import Policy
+from pipelines.warehouse.books import ledgers_of
 from pipelines.warehouse.history import Prepared
 from pipelines.warehouse.store import statement
 
@@ -38,8 +39,4 @@ def miss_facts(prepared: Prepared, states: pl.DataFrame, policy: Policy) -> pl.D
 
 def ledgers(prepared: Prepared) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Won deals and booking lines, each with its amount in the reporting currency; null where no rate converts it."""
-    money: dict[str, object] = {"reporting_currency": prepared.reporting_currency}
-    return (
-        prepared.engine.frame(statement("won_ledger"), money).sort("opportunity_id"),
-        prepared.engine.frame(statement("booking_ledger"), money).sort("booking_id", "booked_on", "own_amount"),
-    )
+    return ledgers_of(prepared.engine, prepared.reporting_currency)

@@ -117,6 +117,7 @@ def publish(workspace: Workspace, variant: Variant) -> EditionRef:
         "lock_week": DEFAULT_POLICY.lock_week,
         "open_period_start_on": OPEN_START,
         "open_period_week": 6,
+        "actual_source": "closed_won",
         "is_simulated": variant.is_simulated,
     }
     return publish_edition(workspace, row, tables)

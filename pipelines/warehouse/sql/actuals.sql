@@ -1,9 +1,10 @@
--- One row per basis × person × period in which anything was won: 'own' deals, those of the 'subtree' (themselves and
--- everybody below them on each deal's close date), or of the 'company' (person_id 'company').
--- actual_amount: what closed won, null when a deal's currency has no rate; won deals without an amount add nothing to
+-- One row per basis × person × period in which anything landed: 'own' deals, those of the 'subtree' (themselves and
+-- everybody below them on each deal's close date), or of the 'company' (person_id 'company'). What was booked without
+-- a deal is nobody's own (person_id null) and the company's.
+-- actual_amount: what landed, null when an amount's currency has no rate; won deals without an amount add nothing to
 -- it, but to won_count, and are kept in rejected_rows.
 with won as (
-    select * from won_deals
+    select * from actual_rows
 ),
 
 lineage as (
@@ -28,7 +29,7 @@ final as (
         basis,
         person_id,
         period_start_on,
-        count(*) as won_count,
+        count(distinct opportunity_id) as won_count,
         count(*) filter (where amount is not null and reporting_amount is null) as no_rate_count,
         count(reporting_amount) as valued_count,
         try_cast(sum(reporting_amount) as decimal(18, 2)) as actual_amount

@@ -2,8 +2,8 @@
 -- landed. error_amount = forecast_amount − actual_amount: positive = the call ran high.
 -- Actuals are given for closed periods alone: a rep's own deals; a manager's or executive's people as the hierarchy
 -- stood on each close date; the company's for finance. Where deals are known, nothing won is a real 0.00. Nothing can be
--- compared (no_actual) when no opportunity is known, when the period ended before the first was created, or when nobody
--- is known to have reported to a manager. Records stand where no submission does, with the actual they state.
+-- compared (no_actual) when nothing is known of what landed in the period (actual_periods), or when nobody is known to
+-- have reported to a manager. Records stand where no submission does, with the actual they state.
 with expected as (
     select * from expected_calls
 ),
@@ -28,8 +28,8 @@ spans as (
     select * from lineage where depth > 0
 ),
 
-known_deals as (
-    select min(cast(valid_from_at as date)) as first_on from opportunity_versions
+known_periods as (
+    select period_start_on from actual_periods
 ),
 
 led as (
@@ -50,7 +50,7 @@ landed as (
         weeks.until_at,
         weeks.horizon_days,
         case
-            when known_deals.first_on is null or known_deals.first_on > weeks.period_end_on then false
+            when known_periods.period_start_on is null then false
             when expected.layer in ('manager', 'executive') then led.forecaster_id is not null
             else true
         end as is_knowable,
@@ -60,7 +60,7 @@ landed as (
         actuals.valued_count
     from expected
     inner join weeks using (period_start_on)
-    cross join known_deals
+    left join known_periods using (period_start_on)
     left join led
         on expected.forecaster_id = led.forecaster_id and expected.period_start_on = led.period_start_on
     left join actuals
