@@ -22,6 +22,7 @@ from dashboard.views import (
     pipeline,
     reconcile,
     start,
+    take,
     trust,
     value_added,
 )
@@ -124,6 +125,7 @@ def _ask(workspace: Workspace) -> tuple[EditionRef, Filters]:
         edition_id = filters.choose_edition(offered)
         ref = shelf.edition(workspace, edition_id)
         asked = filters.choose(edition_id, shelf.choices(ref))
+        take.offer(asked)
     with title:
         simulated = f" {SIMULATED}" if ref.is_simulated else ""
         st.markdown(f"**{theme.escape(ref.company_name or 'Forecast Trust')}**{simulated}")

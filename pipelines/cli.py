@@ -251,6 +251,34 @@ def export(table: str, workspace: Path, edition_id: str | None, file_format: str
 
 @main.command()
 @_workspace
+@click.option("--edition", "edition_id", help="An edition's id; the current one by default.")
+@click.option(
+    "--format",
+    "file_format",
+    type=click.Choice(["pdf", "pptx"]),
+    help="Board paper or QBR deck; by default what --out ends on, else pdf.",
+)
+@click.option("--scope", help="A manager's id or name; the whole company by default.")
+@click.option("--calls", help="Whose calls and which kind, for example rep:commit.")
+@click.option("--period", help="The closed period whose miss is told in full: its label; the latest by default.")
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), help="A file; named for its edition by default."
+)
+@_speaks_plainly
+def brief(workspace: Path, file_format: str | None, out: Path | None, **asked: str | None) -> None:
+    """The pages as a file: a board paper (PDF) or a QBR deck (PPTX)."""
+    ending = "" if out is None else out.suffix.removeprefix(".").lower()
+    kind = file_format or (ending if ending == "pptx" else "pdf")
+    progress = Spoken()
+    progress.stage({"pdf": "Making the board paper", "pptx": "Making the QBR deck"}[kind])
+    write = entry_points(group="forecast_trust.screens")["brief"].load()
+    path = write(Workspace.at(workspace), file_format=kind, out=out, **asked)
+    progress.done()
+    click.echo(f"Wrote {path}.")
+
+
+@main.command()
+@_workspace
 @click.option("--port", default=8501, show_default=True, type=click.IntRange(1, 65_535))
 @_speaks_plainly
 def dashboard(workspace: Path, port: int) -> None:
