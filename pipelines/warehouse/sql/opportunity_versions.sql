@@ -1,6 +1,6 @@
 -- One row per opportunity and state: half-open [valid_from_at, valid_to_at), the last one until 9999-12-31.
 -- Same opportunity and instant = one version; equal neighbours are one version. Each field holds its last stated value:
--- count() numbers the islands between statements, max() takes the island's one value. amount is in its own currency;
+-- each statement carries its place in front, so that the largest so far is the latest. amount is in its own currency;
 -- reporting_amount is converted at the close date's rate once closed, before at the rate of valid_from_at's day.
 with events as (
     select * from opportunity_events
@@ -27,15 +27,25 @@ constants as (
 numbered as (
     select
         *,
-        count(owner_id) over so_far as owner_island,
-        count(stage) over so_far as stage_island,
-        count(amount) over so_far as amount_island,
-        count(currency) over so_far as currency_island,
-        count(close_on) over so_far as close_island,
-        count(forecast_category) over so_far as category_island,
-        count(probability_rate) over so_far as probability_island,
-        count(is_deleted) over so_far as deleted_island
+        -- Ten digits: as text they sort as the numbers do.
+        cast(1000000000 + row_number() over (partition by opportunity_id order by stated_at) as varchar) as place
     from events
+),
+
+latest as (
+    select
+        opportunity_id,
+        stated_at,
+        max(case when owner_id is not null then place || owner_id end) over so_far as owner_id,
+        max(case when stage is not null then place || stage end) over so_far as stage,
+        max(case when stage is not null then place || coalesce(own_flags, '') end) over so_far as own_flags,
+        max(case when amount is not null then place || amount end) over so_far as amount,
+        max(case when currency is not null then place || currency end) over so_far as currency,
+        max(case when close_on is not null then place || close_on end) over so_far as close_on,
+        max(case when forecast_category is not null then place || forecast_category end) over so_far as forecast_category,
+        max(case when probability_rate is not null then place || probability_rate end) over so_far as probability_rate,
+        max(case when is_deleted is not null then place || is_deleted end) over so_far as is_deleted
+    from numbered
     window so_far as (partition by opportunity_id order by stated_at)
 ),
 
@@ -43,16 +53,16 @@ filled as (
     select
         opportunity_id,
         stated_at,
-        max(owner_id) over (partition by opportunity_id, owner_island) as owner_id,
-        max(stage) over (partition by opportunity_id, stage_island) as stage,
-        max(own_flags) over (partition by opportunity_id, stage_island) as own_flags,
-        max(amount) over (partition by opportunity_id, amount_island) as amount,
-        max(currency) over (partition by opportunity_id, currency_island) as currency,
-        max(close_on) over (partition by opportunity_id, close_island) as close_on,
-        max(forecast_category) over (partition by opportunity_id, category_island) as forecast_category,
-        max(probability_rate) over (partition by opportunity_id, probability_island) as probability_rate,
-        max(is_deleted) over (partition by opportunity_id, deleted_island) as is_deleted
-    from numbered
+        nullif(substr(owner_id, 11), '') as owner_id,
+        nullif(substr(stage, 11), '') as stage,
+        nullif(substr(own_flags, 11), '') as own_flags,
+        nullif(substr(amount, 11), '') as amount,
+        nullif(substr(currency, 11), '') as currency,
+        nullif(substr(close_on, 11), '') as close_on,
+        nullif(substr(forecast_category, 11), '') as forecast_category,
+        nullif(substr(probability_rate, 11), '') as probability_rate,
+        nullif(substr(is_deleted, 11), '') as is_deleted
+    from latest
 ),
 
 typed as (
