@@ -17,6 +17,7 @@ from pipelines.settings import Workspace
 from pipelines.warehouse.editions import EditionRef
 
 NAIVE = ("naive_last_year", "naive_last_period")
+WEIGHTED_BY = ("stage", "probability_rate")
 JUDGED = ("rep_rollup", "manager", "executive")
 
 
@@ -72,7 +73,8 @@ class ValueAnswer:
     @property
     def has_hindsight(self) -> bool:
         """Whether stages or probabilities seem to have known the outcome: their calibration then flatters them."""
-        return bool(self.leaks["field"].is_in(["stage", "probability_rate"]).any())
+        opened = self.leaks.filter(pl.col("seen") == "when_opened")
+        return bool(opened["field"].is_in(WEIGHTED_BY).any())
 
 
 def value_added(filters: Filters) -> ValueAnswer:
@@ -108,7 +110,7 @@ def _value_added(ref: EditionRef, filters: Filters) -> ValueAnswer:
         weeks=_steps(ladder_of).filter(~pl.col("step").is_in([*NAIVE, "stage_weighted"])).sort("week_of_period"),
         teams=_steps(ladder.filter(pl.col("scope") == ALL_TEAMS, pl.col("week_of_period") == ref.lock_week)),
         overrides=summary,
-        calibrations=tuple(one for one in judged if not (same and one.source == "crm")),
+        calibrations=tuple(one for one in judged if not (same and one.source == "rep")),
         crm_is_default=same,
         leaks=shelf.table(ref, "leaks").filter(pl.col("status").is_in(["suspect", "refused_as_leak"])),
         tests=tests,
@@ -135,9 +137,9 @@ def _steps(rows: pl.DataFrame) -> pl.DataFrame:
 def _crm_is_default(judged: tuple[Calibration, ...]) -> bool:
     """Whether nobody ever set a probability by hand: both sources say the same of every deal."""
     bins = {(one.source, one.week): one.bins.drop("source") for one in judged}
-    weeks = {week for source, week in bins if source == "crm"}
+    weeks = {week for source, week in bins if source == "rep"}
     return bool(weeks) and all(
-        ("stage_default", week) in bins and bins["crm", week].equals(bins["stage_default", week]) for week in weeks
+        ("stage_default", week) in bins and bins["rep", week].equals(bins["stage_default", week]) for week in weeks
     )
 
 

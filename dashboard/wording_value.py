@@ -35,7 +35,7 @@ VERDICTS = {
     "no_detectable_effect": "no detectable effect",
     "not_enough_evidence": "too few periods to say",
 }
-SOURCES = {"stage_default": "Stage defaults", "crm": "CRM probability", "rep": "Reps' own", "model": "Our model"}
+SOURCES = {"stage_default": "Stage defaults", "rep": "Reps' own", "model": "Our model"}
 PEOPLE = {"rep_rollup": "Reps", "manager": "Managers", "executive": "Executives"}
 TESTS = {
     "level_bias": "Do calls lean?",
@@ -290,6 +290,51 @@ def calibration_alt(source: str, bins: Sequence[Row]) -> str:
     return f"{SOURCES.get(source, source)}: " + "; ".join(said) + "."
 
 
+SCORE_COLUMNS = (
+    "Deals",
+    "Score (Brier)",
+    "Untrue",
+    "p",
+    "Tells apart",
+    "Given luck",
+    "Line: intercept",
+    "Line: slope",
+    "Spiegelhalter z",
+)
+SCORES_NOTE = (
+    "Score = untrue − tells apart + given luck; low is good. p: how often true probabilities would look this untrue. "
+    "On the line, true probabilities have intercept 0 and slope 1; ranges are by {noun}, {often}. Beyond ±2 the z says "
+    "that the score is not what such probabilities promise (it takes deals as independent)."
+)
+
+
+def score_row(source: str, week: int | None, weighting: str, figures: Row, noun: str) -> list[str | None]:
+    """One source's figures, by count or by money; a missing one is a dash."""
+    what = f"won in the {noun}" if week is not None else "won at all"
+    line = (
+        _ranged(figures[f"cox_{part}"], figures[f"cox_{part}_lower"], figures[f"cox_{part}_upper"])
+        for part in ("intercept", "slope")
+    )
+    return [
+        f"{SOURCES.get(source, source)}, {what}, by {weighting}",
+        theme.count(figures["total_count"]),
+        *(
+            theme.decimal(figures[name], 3)
+            for name in ("brier", "miscalibration", "miscalibration_p_value", "discrimination", "uncertainty")
+        ),
+        *line,
+        theme.decimal(figures["spiegelhalter_z"], 1, signed=True),
+    ]
+
+
+def _ranged(value: float | None, lower: float | None, upper: float | None) -> str:
+    if value is None:
+        return theme.MISSING
+    if lower is None or upper is None:
+        return theme.decimal(value, 2)
+    return f"{theme.decimal(value, 2)} ({theme.decimal(lower, 2)} to {theme.decimal(upper, 2)})"
+
+
 CALIBRATION_CAPTION = (
     "Across: the probability given. Up: the share won, with its range. On the diagonal a probability is true; the "
     "shaded band is where true ones could lie by chance (9 times in 10). Larger marks are more deals."
@@ -298,16 +343,25 @@ CALIBRATION_CAPTION = (
 
 def leak_sentence(row: Row) -> str:
     """A field that knows too much, by name."""
-    share = theme.percent(row["separation_rate"])
-    if row["status"] == "refused_as_leak":
-        return (
-            f"{bold(row['field'])} tells won from lost deals in {share} of pairs, from the day they were opened: "
-            "it cannot have been known then, and is used for nothing."
-        )
-    return (
-        f"{bold(row['field'])} tells won from lost deals in {share} of pairs, which is more than fields known "
-        "beforehand do: look at when it is filled in. Pipeline × probability is left out."
+    deals = theme.plural(row["won_count"] + row["lost_count"], "deal")
+    share = (
+        f"in {theme.percent(row['separation_rate'])} of pairs ({theme.percent(row['lower'])} to "
+        f"{theme.percent(row['upper'])}, 95 times in 100; {deals})"
     )
+    opened = row["seen"] == "when_opened"
+    if row["status"] == "refused_as_leak":
+        since = (
+            ", from the day they were opened: it cannot have been known then"
+            if opened
+            else (": it cannot have been known before they ended")
+        )
+        return f"{bold(row['field'])} tells won from lost deals {share}{since}, and is refused as a leak."
+    text = (
+        f"{bold(row['field'])} tells won from lost deals {share}, which is more than fields known beforehand do: look "
+        "at when it is filled in."
+    )
+    weighs = opened and row["field"] in ("stage", "probability_rate")
+    return f"{text} Pipeline × probability is left out." if weighs else text
 
 
 def test_sentence(row: Row, noun: str) -> str:

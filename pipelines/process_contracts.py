@@ -128,6 +128,8 @@ class ProbabilityCalibration(dy.Schema):
     gap_upper = dy.Float64(nullable=True)
     gap_p_value = dy.Float64(nullable=True)
     cox_intercept = dy.Float64(nullable=True)
+    cox_intercept_lower = dy.Float64(nullable=True)
+    cox_intercept_upper = dy.Float64(nullable=True)
     cox_slope = dy.Float64(nullable=True)
     cox_slope_lower = dy.Float64(nullable=True)
     cox_slope_upper = dy.Float64(nullable=True)
@@ -141,14 +143,16 @@ class ProbabilityCalibration(dy.Schema):
 
 
 class Leaks(dy.Schema):
-    """Field: ``separation_rate`` with its 95 % ``lower, upper``; ``how``: by ``order``,
-    ``level``, ``word`` or ``emptiness``.
+    """Field × seen: ``separation_rate`` with its 95 % ``lower, upper``; ``how``: by ``order``,
+    ``level``, ``word`` or ``emptiness``. ``seen``: as it stood ``when_opened``, or ``in_export`` (a column of the
+    export that no table has, by the name in its header, as it stands there).
 
     ``status``: ``usable``, ``suspect`` (separates 9 in 10: look at when it is filled in), ``refused_as_leak``,
     ``not_enough_history``, ``constant``.
     """
 
     field = dy.String(nullable=False)
+    seen = dy.String(nullable=False, regex="^(when_opened|in_export)$")
     separation_rate = dy.Float64(nullable=True)
     lower = dy.Float64(nullable=True)
     upper = dy.Float64(nullable=True)

@@ -23,7 +23,7 @@ from pipelines.engine.selfcheck import FEWEST_FORECASTERS, FEWEST_PERIODS
 from pipelines.engine.selfcheck import selfcheck as simulated_check
 from pipelines.errors import EditionError, TrustError, WorkspaceError
 from pipelines.ingest import FileReport, ingest_paths
-from pipelines.measures.landing import landing_choices, landing_tables, model_forecasts
+from pipelines.measures.landing import landing_choices, landings, model_forecasts
 from pipelines.measures.miss import misses, tie_out
 from pipelines.measures.process import process_tables
 from pipelines.policy import DEFAULT_POLICY, METHOD_VERSION, Policy
@@ -95,9 +95,11 @@ def publish(
             tables |= misses(prepared, tables, policy)
             tables |= tie_out(prepared, tables["periods"], policy)
             progress.stage("Forecasting the landing")
-            tables |= landing_tables(prepared, tables, policy)
+            landed = landings(prepared, tables, policy)
+            tables |= landed.tables
             progress.stage("Judging the process")
-            tables |= process_tables(prepared, tables, policy, model=model_forecasts(tables["landing_backtest"]))
+            model = model_forecasts(tables["landing_backtest"])
+            tables |= process_tables(prepared, tables, policy, model=model, odds=landed.lock_odds)
             progress.stage("Checking itself")
             tables["selfcheck"] = simulated_check(
                 pairs, policy, companies=PUBLISHED_COMPANIES, seed=1, most_forecasters=MOST_FORECASTERS

@@ -17,7 +17,7 @@ import pytest
 from pipelines import runs
 from pipelines.engine.deal_book import LandingPolicy
 from pipelines.landing_contracts import LANDING_TABLES
-from pipelines.measures.landing import landing_choices, landing_tables, model_forecasts
+from pipelines.measures.landing import landing_choices, landings, model_forecasts
 from pipelines.policy import COMPANY_SCOPE, DEFAULT_POLICY
 from pipelines.progress import Silent
 from pipelines.settings import Workspace
@@ -49,7 +49,8 @@ def measured(workspace: Workspace, as_of: datetime | None = None) -> Tables:
     with prepared(workspace, as_of) as built:
         found = built.tables()
         choices = LandingPolicy(draws=DRAWS)
-        return {**found, **landing_tables(built, found, DEFAULT_POLICY, choices=choices, backtest_draws=DRAWS)}
+        told = landings(built, found, DEFAULT_POLICY, choices=choices, backtest_draws=DRAWS)
+        return {**found, **told.tables, "lock_odds": told.lock_odds}
 
 
 def end_of_week(start: date, week: int) -> datetime:
@@ -160,6 +161,31 @@ def test_what_becomes_known_later_changes_nothing_said_before(tables: Tables, di
     assert (start, 3) in before
     for period, week in before:
         assert said_of(after, period, week) == said_of(tables, period, week)
+
+
+def test_the_odds_of_a_past_lock_week_are_those_an_edition_of_that_evening_gave(
+    company: Workspace, tables: Tables
+) -> None:
+    """Leak-free by another road: the deals' published odds as of then, deal by deal, and nothing of other weeks."""
+    start = closed_periods(tables)[-1]
+    then = measured(company, end_of_week(start, 3))
+    given = then["deals"].drop_nulls("win_probability_rate").select("opportunity_id", "win_probability_rate")
+    kept = tables["lock_odds"].filter(pl.col("period_start_on") == start).drop_nulls("win_probability_rate")
+    both = kept.join(given, on="opportunity_id", how="full", suffix="_then")
+    assert both.height == kept.height == given.height > 20
+    assert (
+        both.select((pl.col("win_probability_rate") - pl.col("win_probability_rate_then")).abs().max()).item() < 1e-12
+    )
+    assert tables["lock_odds"]["period_start_on"].n_unique() == 2, "five closed periods come first"
+
+
+def test_later_facts_change_no_odds_issued_before(tables: Tables, disturbed: tuple[date, Tables]) -> None:
+    start, after = disturbed
+    said = [
+        found["lock_odds"].filter(pl.col("period_start_on") <= start).sort("period_start_on", "opportunity_id").rows()
+        for found in (tables, after)
+    ]
+    assert said[0] == said[1] != []
 
 
 def test_the_disturbance_is_felt_afterwards(tables: Tables, disturbed: tuple[date, Tables]) -> None:

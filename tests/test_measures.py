@@ -188,6 +188,58 @@ def test_chances_look_once_at_each_deal_and_leave_unfinished_periods_out() -> No
     ]
 
 
+def test_the_models_own_odds_are_a_source_at_the_lock_week_only() -> None:
+    """Deals due, in periods it issued odds for; a deal it could not model counts as one without a probability."""
+    later = {"period_start_on": date(2026, 4, 1)}
+    looks = states(
+        [state("a", outcome="won"), state("a", **later), state("b", **later, outcome="won"), state("c", **later)]
+    )
+    lives = pl.DataFrame({"opportunity_id": ["a", "b", "c"], "outcome": ["won", "won", "lost"]})
+    defaults = pl.DataFrame({"stage": ["Proposal"], "default_probability_rate": [0.5]})
+    odds = pl.DataFrame(
+        {
+            "period_start_on": [date(2026, 4, 1)] * 3,
+            "opportunity_id": ["a", "b", "not due"],
+            "win_probability_rate": [0.2, 0.7, 0.9],
+        }
+    )
+    frame = chances.chances(looks, lives, defaults, lock_week=3, odds=odds)
+    own = frame.filter(pl.col("source") == "model").sort("opportunity_id")
+    assert own["week_of_period"].to_list() == [3, 3, 3]
+    assert own.select("opportunity_id", "predicted_rate", "outcome").rows() == [
+        ("a", 0.2, "lost"),
+        ("b", 0.7, "won"),
+        ("c", None, "lost"),
+    ]
+
+
+def test_other_columns_of_the_export_are_fields_too(workspace_of_scores: pl.DataFrame) -> None:
+    """Numbers are numbers however written; remarks stay words; a column is known by its name in the header."""
+    lives = pl.DataFrame({"opportunity_id": ["1", "2", "3", "4"], "outcome": ["won", "lost", "no_decision", "open"]})
+    found, names = chances.other_fields(workspace_of_scores, lives)
+    assert names == ["Fit", "Lead score", "is_won "]
+    assert found["is_won"].to_list() == [True, False, False]
+    assert found["Lead score"].to_list() == [97.5, 3.0, None]
+    assert found["Fit"].to_list() == ["good", None, "poor, 3"]
+    nothing, none = chances.other_fields(workspace_of_scores.clear(), lives)
+    assert (nothing.height, none) == (0, [])
+
+
+@pytest.fixture
+def workspace_of_scores() -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "opportunity_id": ["1", "2", "3", "4"],
+            "other_columns": [
+                '{"Fit":"good","Lead score":"97,5 %","is_won":"yes"}',
+                '{"Fit":null,"Lead score":"3","is_won":"no"}',
+                '{"Fit":"poor, 3","Lead score":null,"is_won":"no"}',
+                '{"Fit":"open","Lead score":"50","is_won":"no"}',
+            ],
+        }
+    )
+
+
 def test_a_shock_shared_by_a_periods_deals_is_found() -> None:
     rows = [
         {
@@ -282,13 +334,14 @@ def test_the_pipeline_is_weighted_by_the_deals_own_probability_else_the_stages()
 
 
 def test_fields_that_knew_the_outcome_weigh_no_pipeline() -> None:
-    def told(field: str, status: str) -> pl.DataFrame:
-        return pl.DataFrame({"field": [field], "status": [status]})
+    def told(field: str, status: str, seen: str = "when_opened") -> pl.DataFrame:
+        return pl.DataFrame({"field": [field], "status": [status], "seen": [seen]})
 
     assert process.trusted(told("probability_rate", "usable"))
     assert process.trusted(told("next_step", "refused_as_leak"))
     assert not process.trusted(told("probability_rate", "suspect"))
     assert not process.trusted(told("stage", "refused_as_leak"))
+    assert process.trusted(told("stage", "refused_as_leak", "in_export")), "an unmapped column of that name"
 
 
 @pytest.mark.parametrize(("days", "expected"), [(90, 4), (30, 12), (364, 1)])

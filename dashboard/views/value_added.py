@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 import streamlit as st
 
-from dashboard import answers_value, tables, theme, wording_value
+from dashboard import answers_value, tables, theme, wording, wording_value
 from dashboard.answers_value import Calibration, ValueAnswer
 from dashboard.charts.reliability import reliability
 from dashboard.charts.stairs import stairs
@@ -153,7 +153,26 @@ def _calibrations(answer: ValueAnswer) -> None:
         for column, shown in zip(st.columns(2, gap="large"), answer.calibrations[start : start + 2], strict=False):
             with column:
                 _calibration(shown, answer.context.noun, hindsight=answer.has_hindsight)
+    _scores(answer)
     parts.how_computed(calibration.probability_calibration, calibration.consistency_draws, leaks.leaks)
+
+
+def _scores(answer: ValueAnswer) -> None:
+    noun = answer.context.noun
+    judged = [one for one in answer.calibrations if one.figures["brier"] is not None]
+    if not judged:
+        return
+    rows = [
+        wording_value.score_row(one.source, one.week, weighting, figures, noun)
+        for one in judged
+        for weighting, figures in (("count", one.figures), ("money", one.money))
+        if figures is not None
+    ]
+    with st.expander("Scores of every probability, by count and by money"):
+        columns = (Column("Probability"), *(Column(name, is_number=True) for name in wording_value.SCORE_COLUMNS))
+        st.html(tables.table(columns, rows, caption="Scores of the probabilities"))
+        often = wording.how_often(judged[0].figures["level"])
+        st.caption(theme.escape(wording_value.SCORES_NOTE.format(noun=noun, often=often)))
 
 
 def _calibration(shown: Calibration, noun: str, *, hindsight: bool) -> None:

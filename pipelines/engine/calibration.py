@@ -73,6 +73,7 @@ class Cox:
     in_the_large_se: float
     intercept: float | None
     intercept_se: float | None
+    intercept_cluster_se: float | None
     slope: float | None
     slope_se: float | None
     slope_cluster_se: float | None
@@ -156,7 +157,7 @@ def cox(predicted: ArrayLike, won: ArrayLike, periods: ArrayLike | None = None) 
     large = sm.GLM(y, np.ones((x.size, 1)), family=binomial, offset=logit).fit()
     common = float(large.params[0]), float(large.bse[0])
     if np.ptp(logit) < 1e-12 or _is_separated(logit, y):
-        return Cox(*common, None, None, None, None, None, None, None, count)
+        return Cox(*common, None, None, None, None, None, None, None, None, count)
     design = sm.add_constant(logit)
     line = sm.GLM(y, design, family=binomial).fit()
     true_likelihood = float(y @ np.log(clipped) + (1 - y) @ np.log1p(-clipped))
@@ -166,9 +167,10 @@ def cox(predicted: ArrayLike, won: ArrayLike, periods: ArrayLike | None = None) 
         *common,
         float(line.params[0]),
         float(line.bse[0]),
+        cluster[0],
         float(line.params[1]),
         float(line.bse[1]),
-        cluster,
+        cluster[1],
         lr,
         float(stats.chi2.sf(lr, 2)),
         count,
@@ -181,18 +183,21 @@ def _is_separated(logit: Floats, y: Floats) -> bool:
     return won.size == 0 or lost.size == 0 or bool(won.min() >= lost.max()) or bool(won.max() <= lost.min())
 
 
-def _cluster_errors(design: Floats, residual: Floats, fitted: Floats, periods: ArrayLike | None) -> float | None:
+def _cluster_errors(
+    design: Floats, residual: Floats, fitted: Floats, periods: ArrayLike | None
+) -> tuple[float | None, float | None]:
+    """Of intercept and slope."""
     if periods is None:
-        return None
+        return None, None
     _, group = np.unique(np.asarray(periods), return_inverse=True)
     groups = int(group.max()) + 1
     if groups < 2:
-        return None
+        return None, None
     bread = np.linalg.inv(design.T @ (design * (fitted * (1 - fitted))[:, None]))
     scores = np.zeros((groups, design.shape[1]))
     np.add.at(scores, group, design * residual[:, None])
     covariance = groups / (groups - 1) * bread @ scores.T @ scores @ bread
-    return float(np.sqrt(covariance[1, 1]))
+    return float(np.sqrt(covariance[0, 0])), float(np.sqrt(covariance[1, 1]))
 
 
 def spiegelhalter(predicted: ArrayLike, won: ArrayLike) -> float | None:
@@ -306,9 +311,13 @@ def _measure(
     if not is_one_outcome:
         line = cox(x, y, periods)
         common |= {"cox_intercept": line.intercept, "cox_slope": line.slope, "clipped_count": line.clipped_count}
-        if line.slope is not None and line.slope_cluster_se is not None:
-            half = float(stats.t.ppf(0.5 + policy.level / 2, np.unique(periods).size - 1)) * line.slope_cluster_se
-            common |= {"cox_slope_lower": line.slope - half, "cox_slope_upper": line.slope + half}
+        for name, value, error in (
+            ("intercept", line.intercept, line.intercept_cluster_se),
+            ("slope", line.slope, line.slope_cluster_se),
+        ):
+            if value is not None and error is not None:
+                half = float(stats.t.ppf(0.5 + policy.level / 2, np.unique(periods).size - 1)) * error
+                common |= {f"cox_{name}_lower": value - half, f"cox_{name}_upper": value + half}
     return [common | row for row in _bins(x, y, w, parts.recalibrated, curves=curves, level=policy.level)]
 
 

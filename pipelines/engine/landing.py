@@ -182,13 +182,14 @@ def landing_backtest(
     periods alone.
 
     Rolling origin: each period uses the periods whose outcome was frozen by its own ``origin_at``, nothing later.
-    Periods with too few of them issue nothing and are left out. Score with ``coverage.backtest_rows``. ``swings``,
-    ``odds`` and ``shock`` are left out.
+    Periods with too few of them issue nothing and are left out. Score with ``coverage.backtest_rows``. ``odds`` has
+    ``period_start_on`` before its columns: each open deal's chance as it would have been issued then. ``swings`` and
+    ``shock`` are left out.
     """
     policy = LandingPolicy() if policy is None else policy
     starts = inputs.periods.drop_nulls("closed_at")["period_start_on"].sort().to_list()
-    issued = [
-        landing(
+    issued = {
+        start: landing(
             inputs,
             period_start_on=start,
             week_of_period=week_of_period,
@@ -199,11 +200,16 @@ def landing_backtest(
         for start in starts
         if (only is None or start in only)
         and len(usable_past(inputs.periods, start, policy.max_periods)) >= policy.min_periods
-    ]
+    }
     empty = LandingTables(date.min, week_of_period, None, policy.levels).frames()
     names = ("landing", "quantiles", "dots", "swings")
-    stacked = [pl.concat([empty[i], *(getattr(result, name) for result in issued)]) for i, name in enumerate(names)]
-    return LandingResult(stacked[0], stacked[1], stacked[2], stacked[3], pl.DataFrame(schema=ODDS), None)
+    stacked = [
+        pl.concat([empty[i], *(getattr(result, name) for result in issued.values())]) for i, name in enumerate(names)
+    ]
+    odds = pl.DataFrame(schema={"period_start_on": pl.Date(), **ODDS})
+    for start, result in issued.items():
+        odds = odds.vstack(result.odds.select(pl.lit(start).alias("period_start_on"), *ODDS))
+    return LandingResult(stacked[0], stacked[1], stacked[2], stacked[3], odds, None)
 
 
 def usable_past(periods: pl.DataFrame, period_start_on: date, latest: int) -> list[date]:

@@ -41,17 +41,18 @@ class Separation:
     how: str
 
 
-def leaks(resolved: pl.DataFrame, fields: Iterable[str]) -> pl.DataFrame:
+def leaks(resolved: pl.DataFrame, fields: Iterable[str], *, seen: str = "when_opened") -> pl.DataFrame:
     """Which fields cannot have been known beforehand: frame ``Leaks``, worst first.
 
     ``resolved``: one row per won or lost deal with ``is_won`` and the fields, as they stood when they are said to have
-    been known. Numbers, dates, booleans and text are told apart by their column's type.
+    been known (``seen``: when the deal was opened, or only in the export). Numbers, dates, booleans and text are told
+    apart by their column's type.
     """
     won = resolved["is_won"].to_numpy().astype(bool)
     rows = []
     for field in fields:
         found = separation(resolved[field], won)
-        row = {"field": field, "won_count": int(won.sum()), "lost_count": int((~won).sum())}
+        row = {"field": field, "seen": seen, "won_count": int(won.sum()), "lost_count": int((~won).sum())}
         if found is None:
             is_short = min(int(won.sum()), int((~won).sum())) < MIN_EACH_OUTCOME
             rows.append(row | {"status": "not_enough_history" if is_short else "constant"})

@@ -11,7 +11,7 @@ import polars as pl
 
 from pipelines.contracts import CALL_CATEGORIES, LAYERS, MONEY, Deals
 from pipelines.engine.coverage import backtest_rows, coverage, naive_crps
-from pipelines.engine.deal_book import LandingInputs, LandingPolicy
+from pipelines.engine.deal_book import ODDS, LandingInputs, LandingPolicy
 from pipelines.engine.landing import LandingResult, landing, landing_backtest, seed_of
 from pipelines.landing_contracts import (
     LANDING_TABLES,
@@ -35,6 +35,8 @@ SEED_WORDS = ("landing",)
 
 BACKTEST_DRAWS = 1000
 """Draws of a past landing: its ends move by about 1 % of the range between seeds, and there are dozens of them."""
+
+LOCK_ODDS = ("period_start_on", "opportunity_id", "win_probability_rate")
 
 IN_FULL = ("company", "executive", "manager")
 """Kinds of scope whose quantiles are published for each method; of a rep, ``combined`` alone."""
@@ -235,14 +237,24 @@ def landing_facts(
     return facts, kind
 
 
-def landing_tables(
+@dataclass(frozen=True)
+class Landings:
+    """``tables``: the published ones (``landings``). ``lock_odds``: the chance that each deal open at the lock week of
+    a past period would have been given then (``period_start_on, opportunity_id, win_probability_rate``, null where it
+    could not be modelled): what their calibration is made from, not published deal by deal."""
+
+    tables: dict[str, pl.DataFrame]
+    lock_odds: pl.DataFrame
+
+
+def landings(
     prepared: Prepared,
     tables: Mapping[str, pl.DataFrame],
     policy: Policy,
     *,
     choices: LandingPolicy | None = None,
     backtest_draws: int = BACKTEST_DRAWS,
-) -> dict[str, pl.DataFrame]:
+) -> Landings:
     """``landing`` and its quantiles, dots and swings of the open period at its current week; ``landing_backtest`` and
     ``coverage`` of every period closed before, at the horizon weeks and this one; ``deals`` with their odds.
 
@@ -267,6 +279,7 @@ def landing_tables(
     past_choices = replace(choices, draws=backtest_draws)
     naive: dict[int, pl.DataFrame] = {}
     rows: list[pl.DataFrame] = []
+    odds: list[pl.DataFrame] = []
     for week in sorted(facts.members):
         inputs = facts.at_week(week)
         closed = inputs.periods.drop_nulls("closed_at")["period_start_on"].sort().to_list()
@@ -274,12 +287,16 @@ def landing_tables(
         told = min(week, policy.lock_week)
         if told not in naive:
             naive[told] = _naive(inputs, closed, season)
-        rows += _scored(inputs, week, closed, naive[told], past_choices)
+        for scored, issued in _scored(inputs, week, closed, naive[told], past_choices):
+            rows.append(scored)
+            if week == policy.lock_week:
+                odds.append(issued)
     if rows:
         backtest = pl.concat(rows)
         found["landing_backtest"] = _published(backtest, LandingBacktest)
         found["coverage"] = _published(coverage(backtest), Coverage)
-    return {**found, "deals": _published(deals, Deals)}
+    empty = pl.DataFrame(schema={"period_start_on": pl.Date, **{name: ODDS[name] for name in LOCK_ODDS[1:]}})
+    return Landings({**found, "deals": _published(deals, Deals)}, pl.concat([empty, *odds]))
 
 
 def landing_choices(choices: LandingPolicy | None = None) -> list[dict[str, str]]:
@@ -309,13 +326,14 @@ def _naive(inputs: LandingInputs, closed: list[date], season: int) -> pl.DataFra
 
 def _scored(
     inputs: LandingInputs, week: int, closed: list[date], actuals: pl.DataFrame, choices: LandingPolicy
-) -> Iterator[pl.DataFrame]:
-    """Past landings of one week against what landed, one period at a time: quantiles of thousands are not kept."""
+) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+    """Past landings of one week against what landed, and the odds issued with them, one period at a time: quantiles of
+    thousands are not kept."""
     for start in closed:
         issued = landing_backtest(inputs, week_of_period=week, seed_words=SEED_WORDS, policy=choices, only=[start])
         rows = backtest_rows(_in_cents(issued.landing), issued.quantiles, actuals)
         if not rows.is_empty():
-            yield rows
+            yield rows, issued.odds.select(LOCK_ODDS)
 
 
 def _without_gaps(actuals: pl.DataFrame, closed: list[date]) -> pl.DataFrame:

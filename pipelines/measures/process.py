@@ -14,12 +14,18 @@ from pipelines.engine.rationality import rationality
 from pipelines.engine.stability import coverage_stability, duration_stability, rate_stability
 from pipelines.engine.value_added import value_added
 from pipelines.measures.book import book
-from pipelines.measures.chances import chances, resolved, shared_shock
+from pipelines.measures.chances import chances, other_fields, resolved, shared_shock
 from pipelines.measures.ladder import ladder_calls
 from pipelines.measures.rates import coverage_needed, cycle_times, outcome_rates
 from pipelines.policy import COMPANY_SCOPE, Policy
 from pipelines.process_contracts import Leaks, ProbabilityCalibration
-from pipelines.warehouse.deal_lives import company_actuals, deal_lives, stage_defaults, stage_exits
+from pipelines.warehouse.deal_lives import (
+    company_actuals,
+    deal_lives,
+    opportunity_fields,
+    stage_defaults,
+    stage_exits,
+)
 from pipelines.warehouse.deal_states import deal_states
 from pipelines.warehouse.history import Prepared
 
@@ -37,11 +43,13 @@ def process_tables(
     policy: Policy,
     *,
     model: pl.DataFrame | None = None,
+    odds: pl.DataFrame | None = None,
 ) -> dict[str, pl.DataFrame]:
     """``value_added``, ``overrides``, ``override_summary``, ``probability_calibration``, ``leaks``, ``rate_stability``,
     ``rationality`` and ``pipeline_health`` of one prepared history.
 
-    ``tables``: the prepared ones. ``model``: the model's own forecasts at past weeks, as ``ladder_calls`` takes them.
+    ``tables``: the prepared ones. ``model``: the model's own forecasts at past weeks, as ``ladder_calls`` takes them;
+    ``odds``: the chances it gave each deal at past lock weeks, as ``chances`` takes them.
     Teams are compared at the lock week only; the company at every horizon week.
     """
     now, week = prepared.open_period_start_on, prepared.open_period_week
@@ -50,8 +58,7 @@ def process_tables(
     lives, exits, defaults = deal_lives(prepared, policy), stage_exits(prepared), stage_defaults(prepared)
     closed = tables["periods"].filter(pl.col("status") == "closed").sort("period_start_on")["period_start_on"].to_list()
     per_year = periods_per_year(tables["periods"])
-    found, fields = resolved(lives)
-    known = leaks(found, fields) if found.height else Leaks.create_empty()
+    known = _leaks(prepared, lives)
     calls = ladder_calls(
         tables,
         states=states if trusted(known) else states.clear(),
@@ -77,7 +84,7 @@ def process_tables(
         "overrides": ledger,
         "override_summary": override_summary(ledger),
         "probability_calibration": _calibration(
-            chances(states, lives, defaults, lock_week=policy.lock_week), policy, seed=seed
+            chances(states, lives, defaults, lock_week=policy.lock_week, odds=odds), policy, seed=seed
         ),
         "leaks": known,
         "rate_stability": pl.concat(stability),
@@ -86,13 +93,27 @@ def process_tables(
     }
 
 
+def _leaks(prepared: Prepared, lives: pl.DataFrame) -> pl.DataFrame:
+    """Fields of the deals as they were opened, and the export's other columns as they stand in it, worst first."""
+    when_opened, fields = resolved(lives)
+    in_export, others = other_fields(opportunity_fields(prepared), lives)
+    both = [
+        leaks(found, names, seen=seen)
+        for found, names, seen in ((when_opened, fields, "when_opened"), (in_export, others, "in_export"))
+        if found.height
+    ]
+    if not both:
+        return Leaks.create_empty()
+    return pl.concat(both).sort("separation_rate", "field", descending=[True, False], nulls_last=True)
+
+
 def trusted(known: pl.DataFrame) -> bool:
     """Whether the pipeline may be weighted: not if stages or probabilities seem to have known the outcome.
 
     An export without history carries a closed deal's last stage back to its first day; a forecast made of it would win
     against everybody, and teach nothing.
     """
-    told = known.filter(pl.col("field").is_in(["stage", "probability_rate"]))
+    told = known.filter(pl.col("field").is_in(["stage", "probability_rate"]), pl.col("seen") == "when_opened")
     return told.filter(pl.col("status").is_in(["suspect", "refused_as_leak"])).is_empty()
 
 

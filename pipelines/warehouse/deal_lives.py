@@ -26,6 +26,11 @@ def stage_defaults(prepared: Prepared) -> pl.DataFrame:
     return prepared.engine.frame(query)
 
 
+def opportunity_fields(prepared: Prepared) -> pl.DataFrame:
+    """One row per opportunity whose export had columns that no table knows: ``other_columns``, JSON, as written."""
+    return frame(prepared.con, "select opportunity_id, other_columns from opportunity_fields").sort("opportunity_id")
+
+
 def company_actuals(prepared: Prepared) -> pl.DataFrame:
     """What deals say the company won: one row per period in which anything closed (``period_start_on``, ``amount``)."""
     query = "select period_start_on, actual_amount as amount from actuals where basis = 'company' and no_rate_count = 0"

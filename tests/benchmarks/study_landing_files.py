@@ -21,7 +21,7 @@ import polars as pl
 
 from pipelines import runs
 from pipelines.engine.deal_book import LandingPolicy
-from pipelines.measures.landing import landing_tables
+from pipelines.measures.landing import landings
 from pipelines.policy import DEFAULT_POLICY
 from pipelines.progress import Silent
 from pipelines.settings import Workspace
@@ -45,7 +45,7 @@ def one_company(seed: int) -> pl.DataFrame:
         with history.build(workspace, None, POLICY, workspace.settings(), folder / "scratch") as prepared:
             tables = prepared.tables()
             choices = LandingPolicy(draws=1000)
-            found = landing_tables(prepared, tables, POLICY, choices=choices)["landing_backtest"]
+            found = landings(prepared, tables, POLICY, choices=choices).tables["landing_backtest"]
     kinds = tables["scopes"].select("scope", "scope_kind")
     return (
         found.join(kinds, on="scope").filter(pl.col("week_of_period").is_in(WEEKS)).with_columns(company=pl.lit(seed))

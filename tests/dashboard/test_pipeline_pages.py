@@ -88,6 +88,13 @@ def test_the_edition_holds_every_table_of_the_process(company: Workspace) -> Non
         *ladder["reference_step"],
     }
     assert published.read(ref, "leaks")["status"].is_in(["usable", "constant"]).all()
+    judged = published.read(ref, "probability_calibration", where={"source": "model", "weighting": "count"})
+    assert judged["week_of_period"].unique().to_list() == [ref.lock_week]
+    assert judged["deal_count"].sum() + judged["unrated_count"][0] > 100
+    assert (
+        judged.select("brier", "miscalibration", "cox_intercept", "cox_slope", "spiegelhalter_z").null_count().row(0)
+        == (0,) * 5
+    )
 
 
 def test_the_ladders_roll_up_is_what_reps_said_and_its_actual_what_was_won(company: Workspace) -> None:
@@ -163,7 +170,7 @@ def test_the_answers_hold_what_the_pages_show(company: Workspace, monkeypatch: p
     value = answers_value.value_added(filters_of(company))
     assert value.has_judgement
     assert value.steps["step"].is_unique().all()
-    assert value.crm_is_default == all(one.source != "crm" for one in value.calibrations)
+    assert value.crm_is_default == all(one.source != "rep" for one in value.calibrations)
 
 
 # Designed states
@@ -192,6 +199,14 @@ def test_deals_alone_show_health_with_words_and_no_ladder(
     assert "No step of judgement can be compared yet" in value
     assert "given with hindsight" in value
     assert "Pipeline × probability is left out" in value
+    assert r"Probability \(raw\)" in value
+    assert "is refused as a leak" in value
+    ref = published.current(workspace)
+    assert ref is not None
+    known = published.read(ref, "leaks")
+    refused = known.filter(pl.col("status") == "refused_as_leak")
+    assert refused.select("field", "seen").rows() == [("Probability (raw)", "in_export")]
+    assert known.filter(pl.col("seen") == "in_export").height > 8, "every other column is looked at, by one rule"
 
 
 # Sentences
@@ -269,11 +284,44 @@ def test_titles_of_value_added() -> None:
 
 def test_a_refused_source_is_named_and_gives_no_number() -> None:
     figures = {"status": "refused_as_leak", "separation_rate": 0.97, "direction": "not_enough_evidence"}
-    title = wording_value.calibration_title("crm", 3, figures, "quarter", hindsight=True)
-    assert title == "CRM probability: refused, they knew the outcome"
-    assert "97\u00a0%" in wording_value.calibration_sentence("crm", figures, None, "quarter")
-    field = {"field": "score_raw", "separation_rate": 0.97, "status": "refused_as_leak"}
-    assert plain(wording_value.leak_sentence(field)).startswith("score_raw tells won from lost deals in 97\u00a0%")
+    title = wording_value.calibration_title("rep", 3, figures, "quarter", hindsight=True)
+    assert title == "Reps' own: refused, they knew the outcome"
+    assert "97\u00a0%" in wording_value.calibration_sentence("rep", figures, None, "quarter")
+    field = {
+        "field": "score_raw", "seen": "in_export", "separation_rate": 0.97, "lower": 0.96, "upper": 0.98,
+        "won_count": 40, "lost_count": 60, "status": "refused_as_leak",
+    }  # fmt: skip
+    said = plain(wording_value.leak_sentence(field))
+    assert said.startswith("score_raw tells won from lost deals in 97\u00a0% of pairs (96\u00a0% to 98\u00a0%")
+    assert "100 deals" in said
+    assert "before they ended" in said
+    assert "the day they were opened" in plain(wording_value.leak_sentence(field | {"seen": "when_opened"}))
+    suspect = field | {"status": "suspect", "field": "stage"}
+    assert "left out" not in wording_value.leak_sentence(suspect)
+    assert "left out" in wording_value.leak_sentence(suspect | {"seen": "when_opened"})
+
+
+def test_scores_are_told_with_their_ranges_and_what_is_missing_is_a_dash() -> None:
+    unknown = ("miscalibration_p_value", "spiegelhalter_z", "cox_intercept", "cox_slope")
+    ends = [f"cox_{part}_{end}" for part in ("intercept", "slope") for end in ("lower", "upper")]
+    scores = {"total_count": 300, "brier": 0.2, "miscalibration": 0.012, "discrimination": 0.05, "uncertainty": 0.238}
+    figures = dict.fromkeys([*unknown, *ends]) | scores
+    row = wording_value.score_row("model", 3, "count", figures, "quarter")
+    assert row == [
+        "Our model, won in the quarter, by count",
+        "300",
+        "0.200",
+        "0.012",
+        "—",
+        "0.050",
+        "0.238",
+        "—",
+        "—",
+        "—",
+    ]
+    known = figures | {"cox_slope": 0.8, "cox_slope_lower": 0.7, "cox_slope_upper": 0.95, "spiegelhalter_z": -1.24}
+    assert wording_value.score_row("rep", None, "money", known, "quarter")[-2:] == ["0.80 (0.70 to 0.95)", "−1.2"]
+    assert len(row) == len(wording_value.SCORE_COLUMNS) + 1
 
 
 # What position, shape and colour mean
