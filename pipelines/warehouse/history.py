@@ -31,7 +31,7 @@ from pipelines.warehouse.books import Matching, lay_booked_lines
 from pipelines.warehouse.calendar import Calendar, decide_calendar
 from pipelines.warehouse.editions import GRAINS, MAY_REPEAT
 from pipelines.warehouse.engines import Engine
-from pipelines.warehouse.engines.embedded import Embedded
+from pipelines.warehouse.engines.choice import EMBEDDED, EngineChoice, open_engine
 from pipelines.warehouse.landing import Landing
 from pipelines.warehouse.movement import lay_movement
 from pipelines.warehouse.store import STORAGE_FAULTS, frame_schema, statement, trouble
@@ -206,17 +206,19 @@ def build(
     scratch: Path,
     *,
     match: Matching | None = None,
+    choice: EngineChoice = EMBEDDED,
 ) -> Prepared:
     """Rebuild everything visible at ``as_of`` (default: the latest landed event) in a scratch database.
 
     ``scratch``: a folder of the caller's, on a disk with room. ``match``: which booking lines belong to which won deal,
-    needed where the settings take actuals from the books. Errors: EditionError when nothing dated has landed, when
-    nothing was known by then, when actuals are to come from books that are not there, or when the rebuilt history
-    breaks an invariant; WorkspaceError when the landing file is in use or damaged.
+    needed where the settings take actuals from the books. ``choice``: the engine that does it. Errors: EditionError
+    when nothing dated has landed, when nothing was known by then, when actuals are to come from books that are not
+    there, or when the rebuilt history breaks an invariant; WorkspaceError when the landing file is in use or damaged;
+    TrustError when the engine cannot be had.
     """
     Landing.open(workspace).close()  # brings an older landing up to today's contracts, and finds locks and damage
     try:
-        engine = Embedded.over(workspace.landing, settings, scratch)
+        engine = open_engine(choice, workspace.landing, settings, scratch)
         try:
             prepared = _build(engine, as_of, policy, settings, match)
             engine.let_go()
@@ -256,6 +258,7 @@ def _build(
     make("opportunity_openings", {})
     make("opportunity_closings", known)
     make("opportunity_events", known)
+    _lay_numbers(engine, as_of_at)
     make("fx_days", known)
     make("opportunity_versions", money)
     calendar = _lay_calendar(engine, as_of_at, policy, settings)
@@ -363,6 +366,24 @@ def _take_facts(engine: Engine, as_of_at: datetime, *, asked_for: bool) -> None:
             f"{min(first_known):%Y-%m-%d %H:%M}.",
             "Name a later instant with --as-of, or leave it out for the latest.",
         )
+
+
+_LONGEST_COUNT = 400
+"""Days of the longest fiscal period, and more than its weeks."""
+
+
+def _lay_numbers(engine: Engine, as_of_at: datetime) -> None:
+    """Table ``numbers``: 0, 1, 2 … to the longest count of days that a statement makes rows of.
+
+    Rates hold from day to day until the as-of, periods from their first day to their last; not every engine can make
+    a series of rows where it needs one.
+    """
+    first: date | None = engine.frame("select min(valid_from_on) as first_on from fx_rates").item()
+    stated = engine.frame("select period_start_on, period_end_on from stated_periods").rows()
+    spans = [(as_of_at.date() - first).days] if first is not None else []
+    spans += [(end - start).days for start, end in stated]
+    longest = max([_LONGEST_COUNT, *spans]) + 1
+    engine.lay("numbers", pl.DataFrame({"n": pl.int_range(longest, dtype=pl.Int32, eager=True)}))
 
 
 def _lay_calendar(engine: Engine, as_of_at: datetime, policy: Policy, settings: Settings) -> Calendar:

@@ -21,8 +21,9 @@ class Engine(Protocol):
     Tables of the landing are named ``landing.<table>`` in every statement, wherever the engine keeps them.
     """
 
-    name: str
-    """``duckdb``, ``postgres`` or ``spark``."""
+    @property
+    def name(self) -> str:
+        """``duckdb``, ``postgres`` or ``spark``."""
 
     def make(self, table: str, query: str, params: Params | None = None) -> None:
         """Create ``table`` from the rows of a query."""

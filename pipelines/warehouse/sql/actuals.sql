@@ -30,7 +30,7 @@ final as (
         person_id,
         period_start_on,
         count(distinct opportunity_id) as won_count,
-        count(*) filter (where amount is not null and reporting_amount is null) as no_rate_count,
+        count(case when amount is not null and reporting_amount is null then 1 end) as no_rate_count,
         count(reporting_amount) as valued_count,
         try_cast(sum(reporting_amount) as decimal(18, 2)) as actual_amount
     from attributed

@@ -14,11 +14,13 @@ rows_in_force as (
 ),
 
 days as (
-    select on_day, period_index, period_start_on from calendar_days
+    select on_day, period_index from calendar_days
 ),
 
 published as (
-    select period_start_on from periods
+    select calendar_days.on_day, periods.period_start_on
+    from calendar_days
+    inner join periods on calendar_days.period_start_on = periods.period_start_on
 ),
 
 stages as (
@@ -49,10 +51,10 @@ in_order as (
 moves as (
     select
         in_order.opportunity_id,
-        count(*) filter (where after.period_index > before.period_index and not in_order.is_closed) as push_count,
-        bool_or(in_order.stage_order < in_order.before_order) as went_back,
+        count(case when after.period_index > before.period_index and not in_order.is_closed then 1 end) as push_count,
+        max(case when in_order.stage_order < in_order.before_order then 1 else 0 end) = 1 as went_back,
         count(in_order.stage_order) as staged_count,
-        count(distinct in_order.owner_id) filter (where not in_order.is_closed) as owner_count,
+        count(distinct case when not in_order.is_closed then in_order.owner_id end) as owner_count,
         max(case when in_order.is_closed and not in_order.was_closed then in_order.valid_from_at end) as closed_at
     from in_order
     left join days as before on in_order.before_on = before.on_day
@@ -73,7 +75,8 @@ described as (
             when now.is_won then 'won'
             when not now.is_closed then 'open'
             when regexp_matches(
-                lower(concat_ws(' ', now.stage, rows_in_force.outcome_reason)), cast($no_decision as varchar)
+                lower(coalesce(now.stage || ' ' || rows_in_force.outcome_reason, now.stage, rows_in_force.outcome_reason)),
+                cast($no_decision as varchar)
             ) then 'no_decision'
             else 'lost'
         end as outcome,
@@ -85,9 +88,9 @@ described as (
         rows_in_force.next_step,
         rows_in_force.outcome_reason is not null as has_reason,
         coalesce(moves.push_count, 0) as push_count,
-        case when moves.staged_count > 0 then coalesce(moves.went_back, false) end as went_back,
+        case when moves.staged_count > 0 then moves.went_back end as went_back,
         moves.owner_count,
-        rows_in_force.created_on - leads.lead_on as handoff_days,
+        date_diff('day', leads.lead_on, rows_in_force.created_on) as handoff_days,
         opened.stage as first_stage,
         opened.reporting_amount as first_amount,
         opened.probability_rate as first_probability_rate,
@@ -106,13 +109,11 @@ final as (
         described.*,
         created.period_start_on as created_period_on,
         closed.period_start_on as closed_period_on,
-        case when described.closed_on is not null then greatest(described.closed_on - described.created_on, 0) end
+        case when described.closed_on is not null then greatest(date_diff('day', described.created_on, described.closed_on), 0) end
             as cycle_days
     from described
-    left join days as created
-        on described.created_on = created.on_day and created.period_start_on in (select period_start_on from published)
-    left join days as closed
-        on described.closed_on = closed.on_day and closed.period_start_on in (select period_start_on from published)
+    left join published as created on described.created_on = created.on_day
+    left join published as closed on described.closed_on = closed.on_day
 )
 
 select * from final

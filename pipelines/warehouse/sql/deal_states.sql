@@ -7,7 +7,7 @@
 with weeks as (
     select period_start_on, period_end_on, status, week_of_period, until_at
     from weeks
-    where list_contains(string_split(cast($weeks as varchar), ','), cast(week_of_period as varchar))
+    where ',' || cast($weeks as varchar) || ',' like '%,' || cast(week_of_period as varchar) || ',%'
 ),
 
 calendar as (
@@ -118,7 +118,10 @@ final as (
             when won.opportunity_id is not null then 'won'
             when not coalesce(ends.end_is_closed, false) then 'open'
             when regexp_matches(
-                lower(concat_ws(' ', ends.end_stage, rows_in_force.outcome_reason)), cast($no_decision as varchar)
+                lower(coalesce(
+                    ends.end_stage || ' ' || rows_in_force.outcome_reason, ends.end_stage, rows_in_force.outcome_reason
+                )),
+                cast($no_decision as varchar)
             ) then 'no_decision'
             else 'lost'
         end as outcome,
@@ -127,9 +130,10 @@ final as (
         case
             when at_week.lock_own_amount is null or at_week.lock_own_amount = 0 or won.reporting_amount is null
                 then won.reporting_amount
-            else try_cast(
-                round(cast(won.amount as double) * cast(at_week.lock_amount as double)
-                    / cast(at_week.lock_own_amount as double), 2) as decimal(18, 2))
+            else try_cast(cast(try_cast(floor(
+                cast(won.amount as double) * cast(at_week.lock_amount as double)
+                / cast(at_week.lock_own_amount as double) * 100 + 0.5
+            ) as bigint) as decimal(19, 0)) * cast(0.01 as decimal(3, 2)) as decimal(18, 2))
         end as end_amount_at_lock_rate,
         case
             when keyed.period_status <> 'closed' then null

@@ -67,11 +67,11 @@ described as (
         case
             when coalesce(open_now.currency, constants.reporting_currency) = constants.reporting_currency
                 then open_now.amount
-            else try_cast(round(cast(open_now.amount as decimal(38, 2)) * rates.rate, 2) as decimal(18, 2))
+            else try_cast(round(open_now.amount * rates.rate, 2) as decimal(18, 2))
         end as amount,
         rows_in_force.created_on,
         open_now.close_on,
-        cast(constants.today - rows_in_force.created_on as bigint) as age_days,
+        date_diff('day', rows_in_force.created_on, constants.today) as age_days,
         case when pushes.push_count is null then cast(0 as bigint) else pushes.push_count end as push_count,
         case
             when rows_in_force.last_activity_on <= constants.today
@@ -93,7 +93,10 @@ described as (
 judged as (
     select
         *,
-        case when knows_activity then today - coalesce(last_activity_on, created_on) > $inactive_days end as is_stalled
+        case
+            when knows_activity
+                then date_diff('day', coalesce(last_activity_on, created_on), today) > cast($inactive_days as integer)
+        end as is_stalled
     from described
 ),
 
@@ -102,12 +105,12 @@ final as (
         opportunity_id, name, account_name, owner_id, stage, forecast_category, amount, created_on, close_on, age_days,
         push_count, last_activity_on, is_past_due, has_no_next_step, is_stalled,
         nullif(
-            concat_ws(
-                ',',
-                case when is_past_due then 'past_due' end,
-                case when push_count > 0 then 'pushed' end,
-                case when has_no_next_step then 'no_next_step' end,
-                case when is_stalled then 'stalled' end
+            substr(
+                case when is_past_due then ',past_due' else '' end
+                || case when push_count > 0 then ',pushed' else '' end
+                || case when has_no_next_step then ',no_next_step' else '' end
+                || case when is_stalled then ',stalled' else '' end,
+                2
             ),
             ''
         ) as flags,

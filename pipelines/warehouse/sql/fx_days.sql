@@ -14,14 +14,17 @@ spans as (
     from rates
 ),
 
+numbers as (
+    select n from numbers
+),
+
 final as (
     select
-        currency,
-        cast(unnest(generate_series(cast(valid_from_on as timestamp), valid_to_on - interval '1 day', interval '1 day'))
-            as date) as on_day,
-        rate
+        spans.currency,
+        cast(spans.valid_from_on as date) + numbers.n as on_day,
+        spans.rate
     from spans
-    where valid_from_on < valid_to_on
+    inner join numbers on numbers.n < date_diff('day', spans.valid_from_on, spans.valid_to_on)
 )
 
 select currency, on_day, rate from final

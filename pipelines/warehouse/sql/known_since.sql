@@ -35,7 +35,7 @@ final as (
         select field, since_at from stated
         union all
         select field, since_at from extracted
-    )
+    ) as told
     where since_at is not null
     group by field
 )

@@ -4,7 +4,7 @@
 with weeks as (
     select period_start_on, status, week_of_period, until_at, horizon_days
     from weeks
-    where list_contains(string_split(cast($weeks as varchar), ','), cast(week_of_period as varchar))
+    where ',' || cast($weeks as varchar) || ',' like '%,' || cast(week_of_period as varchar) || ',%'
 ),
 
 calendar as (

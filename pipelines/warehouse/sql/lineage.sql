@@ -16,7 +16,7 @@ walk as (
         date '0001-01-01' as from_on,
         date '9999-12-31' as to_on,
         0 as depth,
-        [person_id] as path
+        chr(31) || person_id || chr(31) as path
     from known
     union all
     select
@@ -25,14 +25,14 @@ walk as (
         greatest(walk.from_on, spans.from_on),
         least(walk.to_on, spans.to_on),
         walk.depth + 1,
-        list_append(walk.path, spans.manager_id)
+        walk.path || spans.manager_id || chr(31)
     from walk
     inner join spans
         on walk.ancestor_id = spans.person_id
         and spans.from_on < walk.to_on
         and spans.to_on > walk.from_on
     inner join known on spans.manager_id = known.person_id
-    where not list_contains(walk.path, spans.manager_id)
+    where strpos(walk.path, chr(31) || spans.manager_id || chr(31)) = 0
 ),
 
 final as (

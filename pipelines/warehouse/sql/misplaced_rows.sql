@@ -50,8 +50,8 @@ found as (
     from records
     inner join starts using (period_start_on)
     where
-        records.week_of_period < 0 or records.week_of_period > $last_week
-        or starts.period_start_on + cast(7 * records.week_of_period as integer) > starts.period_end_on
+        records.week_of_period < 0 or records.week_of_period > cast($last_week as integer)
+        or 7 * records.week_of_period > date_diff('day', starts.period_start_on, starts.period_end_on)
     union all
     select
         quotas.load_id, quotas.line, 'quotas', 'unknown_period',

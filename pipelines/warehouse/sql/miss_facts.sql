@@ -8,7 +8,11 @@ with keys as (
 ),
 
 weeks as (
-    select period_start_on, until_at, cast(until_at as date) - 1 as lock_on
+    select
+        period_start_on,
+        until_at,
+        cast(until_at as date) - 1 as lock_on,
+        cast(cast(until_at as date) - cast($inactive_days as integer) as timestamp) as touched_since_at
     from weeks
     where week_of_period = cast($week as bigint)
 ),
@@ -37,7 +41,7 @@ first_owners as (
 ),
 
 own_amounts as (
-    select keys.period_start_on, keys.opportunity_id, any_value(versions.amount) as lock_own_amount
+    select keys.period_start_on, keys.opportunity_id, max(versions.amount) as lock_own_amount
     from keys
     inner join weeks using (period_start_on)
     inner join versions
@@ -53,7 +57,7 @@ touched as (
     inner join activities
         on keys.opportunity_id = activities.opportunity_id
         and activities.occurred_at < weeks.until_at
-        and activities.occurred_at >= weeks.until_at - to_days(cast($inactive_days as integer))
+        and activities.occurred_at >= weeks.touched_since_at
 ),
 
 final as (
@@ -68,7 +72,7 @@ final as (
         at_end.region as end_region,
         coalesce(lock_managers.scope_name, at_lock.manager_id) as lock_manager,
         coalesce(end_managers.scope_name, at_end.manager_id) as end_manager,
-        weeks.lock_on - at_lock.hired_on as tenure_days,
+        date_diff('day', at_lock.hired_on, weeks.lock_on) as tenure_days,
         case when any_activity.has_any then touched.opportunity_id is not null end as is_touched,
         not (
             (own_amounts.lock_own_amount is not null and keys.lock_owner_id is not null and keys.lock_amount is null)

@@ -49,11 +49,13 @@ described as (
         case
             when versions.is_won then 'won'
             when versions.is_closed and regexp_matches(
-                lower(concat_ws(
-                    ' ',
-                    versions.stage,
-                    case when versions.stage = rows_in_force.stage then rows_in_force.outcome_reason end
-                )),
+                lower(
+                    versions.stage || case
+                        when versions.stage = rows_in_force.stage and rows_in_force.outcome_reason is not null
+                            then ' ' || rows_in_force.outcome_reason
+                        else ''
+                    end
+                ),
                 cast($no_decision as varchar)
             ) then 'no_decision'
             when versions.is_closed then 'lost'

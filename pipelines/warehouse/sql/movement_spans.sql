@@ -14,11 +14,11 @@ placed as (
 ),
 
 chosen as (
-    select period_start_on, period_end_on from placed where place <= $period_count
+    select period_start_on, period_end_on from placed where place <= cast($period_count as integer)
 ),
 
 numbers as (
-    select cast(unnest(generate_series(0, $last_week)) as integer) as week_number
+    select n as week_number from numbers where n <= cast($last_week as integer)
 ),
 
 spans as (
@@ -27,15 +27,15 @@ spans as (
     union all
     select
         'week',
-        chosen.period_start_on + 7 * numbers.week_number,
+        cast(chosen.period_start_on as date) + 7 * numbers.week_number,
         case
-            when numbers.week_number = $last_week then chosen.period_end_on
-            else least(chosen.period_start_on + (7 * numbers.week_number + 6), chosen.period_end_on)
+            when numbers.week_number = cast($last_week as integer) then chosen.period_end_on
+            else least(cast(chosen.period_start_on as date) + (7 * numbers.week_number + 6), chosen.period_end_on)
         end,
         chosen.period_start_on
     from chosen
     cross join numbers
-    where chosen.period_start_on + 7 * numbers.week_number <= chosen.period_end_on
+    where cast(chosen.period_start_on as date) + 7 * numbers.week_number <= chosen.period_end_on
 ),
 
 final as (
@@ -46,7 +46,7 @@ final as (
         period_start_on,
         cast(span_start_on as timestamp) as from_at,
         least(
-            cast(span_end_on + 1 as timestamp), cast($as_of_at as timestamp) + interval '1 microsecond'
+            cast(cast(span_end_on as date) + 1 as timestamp), cast($as_of_at as timestamp) + interval '1 microsecond'
         ) as to_at
     from spans
     where span_start_on <= cast(cast($as_of_at as timestamp) as date)

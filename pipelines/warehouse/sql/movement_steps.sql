@@ -46,10 +46,10 @@ changes as (
                 then after.amount - before.amount
             when before.currency is not distinct from after.currency
                 and not before.is_unvalued and not after.is_unvalued and after.own_amount <> 0
-                then cast(round(
+                then cast(cast(cast(floor(
                     cast(before.own_amount as double)
-                    * cast(after.amount as double) / cast(after.own_amount as double), 2
-                ) as decimal(18, 2)) - before.amount
+                    * cast(after.amount as double) / cast(after.own_amount as double) * 100 + 0.5
+                ) as bigint) as decimal(19, 0)) * cast(0.01 as decimal(3, 2)) as decimal(18, 2)) - before.amount
             else cast(0 as decimal(18, 2))
         end as currency_amount
     from path as after

@@ -2,6 +2,8 @@
 -- Each field is coded text: null = not touched; else one digit of precedence among sources of one instant (2 states,
 -- 3 field history), then '=' and the value, or '-' when the field was emptied. first_<field> codes the value before
 -- that change; a field that cannot be empty, or whose source states no old value, is carried back unchanged.
+-- told_at orders the sources of one instant: a state comes a microsecond after the field history, which alone knows what
+-- was before.
 -- Changes after the as-of ($as_of_at) are kept only for opportunities first extracted after it, to correct that extract.
 with history as (
     select * from opportunity_history
@@ -91,15 +93,15 @@ stated as (
 
 final as (
     select
-        opportunity_id, changed_at, owner_id, stage, amount, currency, close_on, forecast_category, probability_rate,
-        is_deleted, first_owner_id, first_stage, first_amount, first_currency, first_close_on, first_forecast_category,
-        first_probability_rate, first_is_deleted
+        opportunity_id, changed_at, changed_at as told_at, owner_id, stage, amount, currency, close_on,
+        forecast_category, probability_rate, is_deleted, first_owner_id, first_stage, first_amount, first_currency,
+        first_close_on, first_forecast_category, first_probability_rate, first_is_deleted
     from pivoted
     union all
     select
-        opportunity_id, changed_at, '2' || owner_id, '2' || stage, '2' || amount, null, '2' || close_on,
-        '2' || forecast_category, '2' || probability_rate, null, owner_id, stage, amount, null, close_on,
-        forecast_category, probability_rate, null
+        opportunity_id, changed_at, changed_at + interval '1 microsecond', '2' || owner_id, '2' || stage, '2' || amount,
+        null, '2' || close_on, '2' || forecast_category, '2' || probability_rate, null, owner_id, stage, amount, null,
+        close_on, forecast_category, probability_rate, null
     from stated
 )
 

@@ -11,7 +11,11 @@ flags as (
 ),
 
 stage_changes as (
-    select opportunity_id, changed_at, substr(stage, 3) as stage
+    select
+        opportunity_id,
+        changed_at,
+        substr(stage, 3) as stage,
+        case when substr(stage, 1, 1) = '3' then changed_at + interval '1 microsecond' else changed_at end as told_at
     from opportunity_changes
     where stage is not null
 ),
@@ -21,7 +25,7 @@ last_stages as (
         extracts.opportunity_id,
         extracts.position,
         max(stage_changes.changed_at) as changed_at,
-        arg_max(stage_changes.stage, stage_changes.changed_at) as stage
+        arg_max(stage_changes.stage, stage_changes.told_at) as stage
     from extracts
     inner join stage_changes
         on extracts.opportunity_id = stage_changes.opportunity_id

@@ -12,14 +12,14 @@ final as (
     select
         opportunity_id,
         min(changed_at) as first_changed_at,
-        arg_min(first_owner_id, changed_at) as owner_id,
-        arg_min(first_stage, changed_at) as stage,
-        arg_min(first_amount, changed_at) as amount,
-        arg_min(first_currency, changed_at) as currency,
-        arg_min(first_close_on, changed_at) as close_on,
-        arg_min(first_forecast_category, changed_at) as forecast_category,
-        arg_min(first_probability_rate, changed_at) as probability_rate,
-        arg_min(first_is_deleted, changed_at) as is_deleted
+        arg_min(first_owner_id, told_at) as owner_id,
+        arg_min(first_stage, told_at) as stage,
+        arg_min(first_amount, told_at) as amount,
+        arg_min(first_currency, told_at) as currency,
+        arg_min(first_close_on, told_at) as close_on,
+        arg_min(first_forecast_category, told_at) as forecast_category,
+        arg_min(first_probability_rate, told_at) as probability_rate,
+        arg_min(first_is_deleted, told_at) as is_deleted
     from changes
     group by opportunity_id
 )

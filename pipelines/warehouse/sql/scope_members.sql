@@ -3,7 +3,9 @@
 with periods as (
     select
         period_start_on,
-        least(period_start_on + cast(7 * $lock_week as integer), cast(cast($as_of_at as timestamp) as date)) as lock_on
+        least(
+            cast(period_start_on as date) + 7 * cast($lock_week as integer), cast(cast($as_of_at as timestamp) as date)
+        ) as lock_on
     from periods
 ),
 

@@ -5,8 +5,8 @@ with recursive spans as (
     select * from people_spans
 ),
 
-lineage as (
-    select * from lineage
+above as (
+    select person_id, ancestor_id, from_on, to_on from lineage
 ),
 
 named as (
@@ -19,7 +19,7 @@ named as (
 persons as (
     select person_id from named
     union
-    select lineage.ancestor_id from lineage inner join named using (person_id)
+    select above.ancestor_id from above inner join named using (person_id)
 ),
 
 today as (
@@ -30,7 +30,7 @@ today as (
 
 lineage_today as (
     select *
-    from lineage
+    from above
     where from_on <= cast(cast($as_of_at as timestamp) as date) and to_on > cast(cast($as_of_at as timestamp) as date)
 ),
 
@@ -76,7 +76,7 @@ seen_layers as (
         select forecaster_id, layer from calls
         union all
         select forecaster_id, layer from record_calls
-    )
+    ) as layers
     group by forecaster_id
 ),
 

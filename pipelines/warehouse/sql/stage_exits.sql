@@ -41,7 +41,7 @@ final as (
         here.stage_order,
         rows_in_force.sales_motion,
         days.period_start_on,
-        cast(in_order.valid_to_at as date) - rows_in_force.created_on as age_days,
+        date_diff('day', rows_in_force.created_on, cast(in_order.valid_to_at as date)) as age_days,
         in_order.is_won_now,
         case
             when in_order.next_is_won then 'forward'

@@ -5,7 +5,9 @@ with periods as (
 ),
 
 numbers as (
-    select cast(unnest(generate_series(0, $last_week)) as bigint) as week_of_period
+    select cast(n as bigint) as week_of_period, 7 * n as day_number
+    from numbers
+    where n <= cast($last_week as integer)
 ),
 
 dated as (
@@ -14,7 +16,7 @@ dated as (
         periods.period_end_on,
         periods.status,
         numbers.week_of_period,
-        periods.period_start_on + cast(7 * numbers.week_of_period as integer) as on_day
+        cast(periods.period_start_on as date) + numbers.day_number as on_day
     from periods
     cross join numbers
 ),
@@ -25,8 +27,8 @@ final as (
         period_end_on,
         status,
         week_of_period,
-        cast(on_day + 1 as timestamp) as until_at,
-        cast(period_end_on - on_day as bigint) as horizon_days
+        cast(cast(on_day as date) + 1 as timestamp) as until_at,
+        date_diff('day', on_day, period_end_on) as horizon_days
     from dated
     where on_day <= period_end_on and cast(on_day as timestamp) + interval '86399 seconds' <= cast($as_of_at as timestamp)
 )
