@@ -57,7 +57,8 @@ def postgres_server() -> Iterator[str]:
     try:
         _as_server(
             [str(binaries / "initdb"), "--pgdata", str(data), "--username", "trust", "--auth", "trust",
-             "--encoding", "UTF8", "--locale", "C.UTF-8", "--locale-provider", "icu", "--icu-locale", "en-US", "--no-sync"],
+             "--encoding", "UTF8", "--locale", "C.UTF-8", "--locale-provider", "icu", "--icu-locale", "en-US",
+             "--no-sync"],
             folder,
         )  # fmt: skip
         options = f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off -c max_connections=20"
