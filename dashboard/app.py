@@ -14,6 +14,7 @@ from dashboard import filters, shelf, theme, wording_reconcile
 from dashboard.filters import Filters
 from dashboard.views import (
     data,
+    edition,
     forecaster,
     forecasters,
     method,
@@ -21,6 +22,7 @@ from dashboard.views import (
     parts,
     pipeline,
     reconcile,
+    record,
     start,
     take,
     trust,
@@ -58,6 +60,7 @@ def main() -> None:
             _page(miss.page, "Miss", "miss", chosen),
             _page(value_added.page, "Value added", "value-added", chosen),
             _page(reconcile.page, "Reconcile", "reconcile", chosen),
+            _page(record.page, "Record", "record", chosen),
             _page(data.page, "Data", "data", chosen),
             _page(start.page, "Bring data", "start", chosen),
             _page(method.page, "Method", "method", chosen),
@@ -69,7 +72,10 @@ def main() -> None:
         if shelf.current_id(workspace) is None or start.has_news(workspace):
             start.first_use(workspace)
             return
-        ref, asked = _ask(workspace)
+        read = _ask(workspace)
+        if read is None:
+            return
+        ref, asked = read
         chosen.append(asked)
         page.run()
         _footer(ref)
@@ -116,25 +122,33 @@ def _page(
     )
 
 
-def _ask(workspace: Workspace) -> tuple[EditionRef, Filters]:
-    """Draw the header and the shared filters, and return the edition and what is asked of it."""
+def _ask(workspace: Workspace) -> tuple[EditionRef, Filters] | None:
+    """Draw the header and the shared filters, and return the edition and what is asked of it; None where the edition
+    that the URL names is not there or cannot be read, which is said instead."""
     offered = shelf.on_offer(workspace)
+    asked_for = filters.asked_edition()
     header = st.container(horizontal=True, vertical_alignment="center", key="header")
     with header:
         title = st.container(width="stretch", key="whose", gap=None)
-        edition_id = filters.choose_edition(offered)
+        edition_id = filters.choose_edition(offered, asked_for)
+    if edition_id not in dict(offered):
+        edition.not_here(edition_id, offered)
+        return None
+    try:
         ref = shelf.edition(workspace, edition_id)
+    except TrustError as error:
+        if edition_id == offered[0][0]:
+            raise
+        edition.unreadable(error, offered)
+        return None
+    with header:
         asked = filters.choose(edition_id, shelf.choices(ref))
         take.offer(asked)
     with title:
         simulated = f" {SIMULATED}" if ref.is_simulated else ""
         st.markdown(f"**{theme.escape(ref.company_name or 'Forecast Trust')}**{simulated}")
     if edition_id != offered[0][0]:
-        st.info(
-            f"This is what was known at {theme.escape(theme.instant(ref.as_of_at))}. "
-            f"The current edition is {theme.escape(offered[0][1].replace('As of', 'as of', 1))}.",
-            icon=":material/history:",
-        )
+        edition.banner(ref, offered[0][1])
     return ref, asked
 
 

@@ -15,6 +15,10 @@ from pipelines.policy import COMPANY_SCOPE
 LAYER_NAMES = {"rep": "Reps", "manager": "Managers", "executive": "Executives", "finance": "Finance"}
 CATEGORY_NAMES = {"commit": "commit", "most_likely": "most likely", "best_case": "best case"}
 
+EDITION = "edition"
+_KEPT = "edition-kept"
+_CHOSEN = "edition-chosen"
+
 _WIDTH = 210
 
 T = TypeVar("T")
@@ -67,7 +71,7 @@ def unique_labels(named: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ..
 
 def unknown_values(asked: Mapping[str, str], offered: Mapping[str, Sequence[str]]) -> list[str]:
     """A sentence for each value of the URL that this edition does not offer."""
-    names = {"scope": "Scope", "calls": "Calls", "edition": "Edition"}
+    names = {"scope": "Scope", "calls": "Calls"}
     return [
         f"{names[key]} “{asked[key]}” is not in this edition; {labels[0]} is shown instead."
         for key, labels in offered.items()
@@ -75,13 +79,54 @@ def unknown_values(asked: Mapping[str, str], offered: Mapping[str, Sequence[str]
     ]
 
 
-def choose_edition(editions: Sequence[tuple[str, str]]) -> str:
-    """The edition to read: the current one, unless the URL or the reader names another; drawn where there are two."""
-    labels = [label for _, label in editions]
-    _say_unknown({"edition": labels})
-    if len(editions) == 1:
-        return editions[0][0]
-    return _pick("edition", "As of", editions)
+def asked_edition() -> str | None:
+    """The id of the edition in the URL; once asked for, it stays there from page to page until it is let go.
+
+    An id is no widget's value: a link must name one edition whatever it is called on the screen.
+    """
+    asked = st.query_params.get(EDITION)
+    if asked is not None:
+        st.session_state[_KEPT] = asked
+        return asked
+    kept: str | None = st.session_state.get(_KEPT)
+    if kept is not None:
+        st.query_params[EDITION] = kept
+    return kept
+
+
+def ask_edition(edition_id: str | None) -> None:
+    """Read another edition from the next run on; None: the current one, whichever that is."""
+    st.session_state[_KEPT] = edition_id
+    if edition_id is not None:
+        st.query_params[EDITION] = edition_id
+    elif EDITION in st.query_params:
+        del st.query_params[EDITION]
+
+
+def choose_edition(editions: Sequence[tuple[str, str]], asked: str | None) -> str:
+    """The edition to read: the current one (the first), unless another is asked for; drawn where there are two."""
+    names = dict(editions)
+    current = editions[0][0]
+    read = current if asked is None else asked
+    if len(editions) == 1 or read not in names:
+        return read
+    st.session_state[_CHOSEN] = read
+    st.selectbox(
+        "As of",
+        list(names),
+        key=_CHOSEN,
+        format_func=lambda name: names[name],
+        on_change=_edition_chosen,
+        args=(current,),
+        width=_WIDTH,
+        label_visibility="collapsed",
+    )
+    return read
+
+
+def _edition_chosen(current: str) -> None:
+    chosen = st.session_state[_CHOSEN]
+    ask_edition(None if chosen == current else chosen)
 
 
 def choose(edition_id: str, choices: Choices) -> Filters:

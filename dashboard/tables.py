@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from urllib.parse import quote
 
 from dashboard import theme
 
@@ -16,11 +17,13 @@ STACKED_FROM = 3
 
 @dataclass(frozen=True)
 class Column:
-    """``is_number`` puts it to the right; ``is_code`` sets it in the fixed-width font."""
+    """``is_number`` puts it to the right; ``is_code`` sets it in the fixed-width font; ``link``: where a cell leads,
+    ``{}`` standing for its text."""
 
     heading: str
     is_number: bool = False
     is_code: bool = False
+    link: str = ""
 
     @property
     def style(self) -> str:
@@ -51,7 +54,10 @@ def _cells(columns: Sequence[Column], row: Sequence[str | None]) -> str:
         tag, scope = ("th", ' scope="row"') if place == 0 else ("td", "")
         text = theme.MISSING if value is None or value == "" else value
         label = f' data-label="{escape(column.heading)}"' if place else ""
-        cells.append(f"<{tag}{scope}{_class(column)}{label}>{escape(text)}</{tag}>")
+        shown = escape(text)
+        if column.link and value:
+            shown = f'<a href="{escape(column.link.format(quote(value)))}" target="_self">{shown}</a>'
+        cells.append(f"<{tag}{scope}{_class(column)}{label}>{shown}</{tag}>")
     return "".join(cells)
 
 

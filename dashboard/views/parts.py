@@ -87,6 +87,4 @@ def choose_forecaster(people: list[tuple[str, str]]) -> None:
         width=280,
     )
     if found is not None and found != asked:
-        page = st.Page(lambda: None, title="One forecaster", url_path=FORECASTER)
-        # The shared filters are bound to the URL and stay there by themselves.
-        st.switch_page(page, query_params={FORECASTER: found})
+        st.switch_page(page_at(FORECASTER, "One forecaster"), query_params={FORECASTER: found})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard import answers, tables, theme, wording, wording_landing
+from dashboard import answers, answers_record, tables, theme, wording, wording_landing, wording_record
 from dashboard.answers import TrustAnswer
 from dashboard.charts.coverage import coverage_strip
 from dashboard.charts.dots import Across, dotplot
@@ -25,6 +25,7 @@ SHOWN = 16
 def page(filters: Filters) -> None:
     answer = answers.trust(filters)
     _verdict(answer)
+    _latest(filters, answer)
     if not answer.has_calls:
         _without_calls(answer, filters)
         return
@@ -80,6 +81,16 @@ def _verdict(answer: TrustAnswer) -> None:
             highest_amount=answer.highest_amount,
         )
         parts.said(sentence)
+
+
+def _latest(filters: Filters, answer: TrustAnswer) -> None:
+    """What changed since the edition before, or in the last week, in one line; the record tells the rest."""
+    latest = answers_record.latest_change(filters)
+    if latest is None:
+        return
+    with st.container(horizontal=True, vertical_alignment="center", key="latest"):
+        st.caption(theme.escape(wording_record.latest_line(latest, answer.context.currency)), width="content")
+        st.page_link(parts.page_at("record", "Record"), label="What changed", icon=":material/history:")
 
 
 def _cards(answer: TrustAnswer) -> None:

@@ -1,0 +1,251 @@
+"""Record: what did we say and when, what changed since, and can it be proved?"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import streamlit as st
+from streamlit.column_config import DateColumn, NumberColumn, TextColumn
+
+from dashboard import answers_record, tables, theme, wording_record
+from dashboard.answers_record import LARGEST, LISTED, Line, RecordAnswer, SinceAnswer
+from dashboard.charts.waterfall import Step, waterfall
+from dashboard.filters import EDITION, Filters, is_dark
+from dashboard.tables import Column
+from dashboard.views import parts
+from dashboard.wording_record import MOVEMENTS
+from pipelines.contracts import PUBLISHED_TABLES
+from pipelines.engine import edition_change
+
+SINCE = "since"
+
+
+def page(filters: Filters) -> None:
+    answer = answers_record.record(filters, _first_listed())
+    st.title(wording_record.record_title(answer.edition_count, answer.unreadable_count), anchor=False)
+    st.caption(wording_record.record_caption())
+    _editions(answer)
+    _since(filters, answer)
+    _verified(filters, answer)
+    _downloads(answer)
+
+
+def _first_listed() -> int:
+    """Where the list begins: a dozen editions are told at once."""
+    count = answers_record.edition_count()
+    if count <= LISTED:
+        return 0
+    starts = {wording_record.listed_from(start, LISTED, count): start for start in range(0, count, LISTED)}
+    return starts[str(st.selectbox("Editions", list(starts), key="listed", bind="query-params", width=280))]
+
+
+def _editions(answer: RecordAnswer) -> None:
+    columns = (
+        Column("Edition", is_code=True, link=f"?{EDITION}={{}}"),
+        Column("As of"),
+        Column("Published"),
+        Column("Verdict then"),
+        Column("Files", is_number=True),
+        Column("Method"),
+    )
+    st.html(tables.table(columns, [_row(line) for line in answer.lines], caption="Editions on record"))
+    for line in answer.lines:
+        if line.problem:
+            st.warning(theme.escape(f"{line.edition_id}: {line.problem} {line.remedy}"), icon=":material/error:")
+
+
+def _row(line: Line) -> tuple[str | None, ...]:
+    if line.problem:
+        return (line.edition_id, None, None, "cannot be read", None, None)
+    marks = [word for word, holds in (("current", line.is_current), ("being read", line.is_read)) if holds]
+    as_of = theme.instant(line.as_of_at) + (f" ({', '.join(marks)})" if marks else "")
+    return (
+        line.edition_id,
+        as_of,
+        theme.instant(line.published_at),
+        wording_record.verdict_word(line.verdict),
+        theme.count(line.file_count),
+        line.method_version,
+    )
+
+
+def _since(filters: Filters, answer: RecordAnswer) -> None:
+    st.header("What changed since", anchor=False)
+    if not answer.others:
+        st.markdown(wording_record.nothing_older())
+        return
+    ids = {label: edition_id for edition_id, label in answer.others}
+    before = answers_record.edition_before(filters)
+    labels = list(ids)
+    usual = next((place for place, name in enumerate(ids.values()) if before and name == before.edition_id), 0)
+    asked = st.query_params.get(SINCE)
+    if asked is not None and asked not in ids:
+        st.warning(theme.escape(f"Edition “{asked}” is not on this record; another one is compared with."))
+    chosen = st.selectbox("Compared with", labels, index=usual, key=SINCE, bind="query-params", width=280)
+    found = answers_record.since(filters, ids[str(chosen)])
+    chart, said = st.columns([3, 2], gap="large")
+    with chart:
+        if found.status == "ok":
+            _moves(found)
+        else:
+            st.markdown(wording_record.no_pipeline())
+    with said:
+        _said(found)
+    _deals(found)
+
+
+def _moves(found: SinceAnswer) -> None:
+    since, currency = found.since, found.newer.reporting_currency
+    if since is None:
+        return
+    title = wording_record.since_title(
+        since.start_amount,
+        since.end_amount,
+        label=found.period_label,
+        older=found.older.as_of_at,
+        currency=currency,
+    )
+    changes = [Step(MOVEMENTS[row.movement][0], row.amount, told=MOVEMENTS[row.movement][1]) for row in found.totals]
+    steps = [
+        Step(wording_record.day_of(found.older.as_of_at), since.start_amount, "total"),
+        *changes,
+        Step(wording_record.day_of(found.newer.as_of_at), since.end_amount, "total"),
+    ]
+    parts.finding(
+        title,
+        waterfall(steps=steps, currency=currency, dark=is_dark()),
+        alt=wording_record.since_alt(title, [(step.name, step.amount) for step in steps], currency),
+        key="since-bridge",
+        caption=wording_record.since_caption(found.older.as_of_at, found.newer.as_of_at),
+    )
+    parts.said(wording_record.largest_moves(found.totals, currency))
+    st.caption(
+        theme.escape(wording_record.beside_the_sum(found.owners.height, found.category_count, found.stage_count))
+    )
+    parts.how_computed(edition_change.edition_change)
+
+
+def _deals(found: SinceAnswer) -> None:
+    if found.rows.is_empty():
+        return
+    currency = found.newer.reporting_currency
+    unit = "" if currency == theme.NO_CURRENCY else f", {currency}"
+    names = {movement: name for movement, (name, _) in MOVEMENTS.items()}
+    with st.expander(wording_record.changes_label(min(found.rows.height, LARGEST), found.rows.height)):
+        st.dataframe(
+            found.rows.head(LARGEST)
+            .select("name", "account_name", "owner", "movement", "amount", "change_count", "moved_at", "opportunity_id")
+            .with_columns(movement=found.rows.head(LARGEST)["movement"].replace(names)),
+            column_config={
+                "name": TextColumn("Deal", pinned=True),
+                "account_name": TextColumn("Account"),
+                "owner": TextColumn("Owner"),
+                "movement": TextColumn("What happened"),
+                "amount": NumberColumn(f"Amount{unit}", format="accounting"),
+                "change_count": NumberColumn("Times"),
+                "moved_at": DateColumn("Last on", format="D MMM YYYY"),
+                "opportunity_id": TextColumn("Id"),
+            },
+            hide_index=True,
+            placeholder=theme.MISSING,
+            key="since-deals",
+            alt="Every deal that changed the pipeline between the two editions, largest first",
+        )
+        st.download_button(
+            "All changes as CSV",
+            data=lambda: found.rows.write_csv().encode(),
+            file_name=f"changes-{found.older.edition_id}-{found.newer.edition_id}.csv",
+            mime="text/csv",
+            icon=":material/download:",
+            key="since-csv",
+        )
+    if found.owners.is_empty():
+        return
+    with st.expander(wording_record.owners_label(found.owners.height)):
+        rows = [
+            (
+                row["name"] or row["opportunity_id"],
+                row["account_name"],
+                row["was_name"] or row["was"],
+                row["now_name"] or row["now"],
+                theme.money_full(row["amount"], currency),
+            )
+            for row in found.owners.head(50).to_dicts()
+        ]
+        columns = (Column("Deal"), Column("Account"), Column("Owner then"), Column("Owner now"))
+        st.html(tables.table((*columns, Column("Amount", is_number=True)), rows, caption="Deals that changed owner"))
+
+
+def _said(found: SinceAnswer) -> None:
+    st.subheader("What was said, then and now", anchor=False)
+    currency = found.newer.reporting_currency
+    parts.listed(
+        [
+            *wording_record.said_then_and_now(found.then, found.now, currency),
+            wording_record.labels_changed(found.labels),
+            wording_record.files_added(found.files["file_name"].to_list()),
+        ]
+    )
+
+
+def _verified(filters: Filters, answer: RecordAnswer) -> None:
+    st.header("Is it as it was published?", anchor=False)
+    if st.button("Verify this edition", icon=":material/verified:", key="verify"):
+        with st.spinner("Recomputing digests"):
+            found = answers_record.verify(filters)
+        said = wording_record.verified_title(found.broken_count, unknown=bool(found.lookup_problem))
+        (st.error if found.broken_count else st.success)(theme.escape(said))
+        if found.lookup_problem:
+            st.warning(theme.escape(found.lookup_problem).replace("\\`", "`"))
+        rows = [(name.capitalize(), "holds" if ok else "BROKEN", detail) for name, ok, detail in found.findings]
+        st.html(tables.table((Column("Check"), Column("Found"), Column("Detail")), rows, caption="Checks"))
+        st.caption(theme.escape(wording_record.file_digest(found.sha256, found.size)))
+    else:
+        st.caption(wording_record.verify_caption())
+    files = [
+        (
+            row["file_name"],
+            row["table_name"],
+            theme.count(row["row_count"]),
+            theme.count(row["rejected_count"]),
+            theme.instant(row["landed_at"]),
+            row["sha256"],
+        )
+        for row in answer.inputs.to_dicts()
+    ]
+    with st.expander(wording_record.inputs_label(answer.inputs.height)):
+        columns = (
+            Column("File"),
+            Column("Table"),
+            Column("Rows", is_number=True),
+            Column("Set aside", is_number=True),
+            Column("Landed"),
+            Column("sha256", is_code=True),
+        )
+        st.html(tables.table(columns, files, caption="Files this edition was made from"))
+        st.caption(theme.escape(f"Digest of everything visible in them: {answer.read.input_digest}."))
+
+
+def _downloads(answer: RecordAnswer) -> None:
+    ref = answer.read
+    st.header("Take it with you", anchor=False)
+    st.caption(wording_record.download_caption())
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        table = str(st.selectbox("Published table", sorted(PUBLISHED_TABLES), key="download-table", width=280))
+        for file_format, mime in (("csv", "text/csv"), ("parquet", "application/vnd.apache.parquet")):
+            st.download_button(
+                f"{table} as {file_format.upper() if file_format == 'csv' else 'Parquet'}",
+                data=partial(answers_record.table_file, ref, table, file_format),
+                file_name=f"{ref.edition_id}-{table}.{file_format}",
+                mime=mime,
+                icon=":material/download:",
+                key=f"download-{file_format}",
+            )
+        st.download_button(
+            "The edition itself",
+            data=ref.path.read_bytes,
+            file_name=ref.path.name,
+            mime="application/octet-stream",
+            icon=":material/database:",
+            key="download-edition",
+        )
