@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 
@@ -35,6 +35,7 @@ from pipelines.warehouse.editions import EditionRef
 
 SIMULATED_FOLDER = "simulated"
 SIMULATED_STAMP = "made-with.json"
+SIMULATED_BEFORE = timedelta(days=7)
 
 PUBLISHED_COMPANIES = 25
 """Companies of its own shape that each edition is checked on: enough for a sentence, and a second or two of work."""
@@ -169,7 +170,11 @@ def demo(
     # The object exports are the company; reports/ holds the same deals again, in the layout of a CRM report.
     exports = [path for path in sorted(folder.iterdir()) if path.is_file() and path.suffix != ".json"]
     reports = ingest(workspace, exports, progress)
-    return reports, publish(workspace, progress)
+    latest = publish(workspace, progress)
+    # The record begins a week earlier, so that the first look already shows what changed since.
+    publish(workspace, progress, as_of=latest.as_of_at - SIMULATED_BEFORE)
+    editions.make_current(workspace, latest)
+    return reports, latest
 
 
 @dataclass(frozen=True)

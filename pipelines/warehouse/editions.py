@@ -134,6 +134,11 @@ def publish_edition(workspace: Workspace, row: Mapping[str, object], tables: Map
     return ref
 
 
+def make_current(workspace: Workspace, ref: EditionRef) -> None:
+    """Point the pages at an edition that is already published."""
+    _point_at(workspace, ref.edition_id)
+
+
 def current_id(workspace: Workspace) -> str | None:
     """What CURRENT names, unopened; None when nothing has been published. Errors: EditionError if it is no text."""
     try:

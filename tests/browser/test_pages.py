@@ -21,6 +21,7 @@ PAGES = (
     "/value-added",
     "/miss",
     "/reconcile",
+    "/record",
     "/data",
     "/start",
     "/method",
@@ -162,6 +163,23 @@ def test_developer_buttons_are_not_shown(browser: Chromium, server: Server) -> N
     with visiting(browser, server) as visit:
         visit.open("/method")
         assert visit.page.get_by_text("Deploy", exact=True).count() == 0
+
+
+def test_an_older_edition_stays_open_from_page_to_page_until_it_is_let_go(browser: Chromium, tmp_path: Path) -> None:
+    workspace = editions.workspace_of(tmp_path, "alike")
+    older = editions.publish(workspace, editions.VARIANTS["full"]).edition_id
+    editions.publish(workspace, editions.VARIANTS["fair"])
+    with harness.serving(workspace.root, tmp_path / "log.txt") as server, visiting(browser, server) as visit:
+        page = visit.open(f"/?edition={older}")
+        for name in ("Forecasters", "Data"):
+            page.get_by_role("link", name=name, exact=True).first.click()
+            page.wait_for_url(f"**/{name.lower()}?edition={older}")
+            visit.settle()
+            assert "You are reading the record of" in visit.text
+        page.get_by_role("button", name="Back to the current edition").click()
+        page.wait_for_url(f"{server.url}/data")
+        visit.settle()
+        assert "You are reading the record of" not in visit.text
 
 
 def test_an_edition_that_vanishes_is_two_sentences_and_comes_back(browser: Chromium, tmp_path: Path) -> None:

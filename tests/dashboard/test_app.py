@@ -170,13 +170,39 @@ def test_an_older_edition_is_chosen_by_the_url_and_marked(open_app: Open, tmp_pa
     editions.publish(workspace, editions.VARIANTS["full"])
     newest = shelf.current_id(workspace)
     assert newest != older
-    labels = dict(shelf.on_offer(workspace))
     at = open_app(workspace.root)
     assert theme.escape(str(newest)) in at.caption[-1].value
-    at = open_app(workspace.root, edition=labels[str(older)])
+    at = open_app(workspace.root, edition=older)
     assert not at.exception
     assert theme.escape(str(older)) in at.caption[-1].value
-    assert "The current edition is as of" in at.info[0].value
+    assert "You are reading the record of" in at.info[0].value
+    at.button(key="back").click().run()
+    assert theme.escape(str(newest)) in at.caption[-1].value
+    assert not at.info
+
+
+def test_a_link_to_an_edition_that_is_not_there_says_so_and_offers_the_others(
+    open_app: Open, full_workspace: Path
+) -> None:
+    at = open_app(full_workspace, edition="20200101T000000Z-000000000000")
+    assert not at.exception
+    assert at.title[0].value == "That edition is not on this record"
+    at.button(key="back").click().run()
+    assert not at.exception
+    assert at.caption[-1].value.startswith("Edition ")
+
+
+def test_a_link_to_a_damaged_edition_says_so_and_offers_the_others(
+    open_app: Open, full_workspace: Path, tmp_path: Path
+) -> None:
+    root = copied(full_workspace, tmp_path)
+    (root / "editions" / "20200101T000000Z-000000000000.duckdb").write_bytes(b"not a database at all" * 500)
+    at = open_app(root, edition="20200101T000000Z-000000000000")
+    assert not at.exception
+    assert at.title[0].value == "That edition cannot be read"
+    assert "cannot be read" in at.error[0].value
+    at.button(key="back").click().run()
+    assert not at.error
 
 
 def test_the_pointer_is_read_again_on_every_run(open_app: Open, tmp_path: Path) -> None:

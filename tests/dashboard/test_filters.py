@@ -41,7 +41,7 @@ def _page() -> None:
     from dashboard import filters
     from dashboard.filters import Choices
 
-    edition = filters.choose_edition((("e2", "9 Nov 2026"), ("e1", "2 Nov 2026")))
+    edition = filters.choose_edition((("e2", "9 Nov 2026"), ("e1", "2 Nov 2026")), filters.asked_edition())
     chosen = filters.choose(
         edition,
         Choices(
@@ -68,10 +68,23 @@ def test_a_choice_is_what_comes_back() -> None:
 def test_the_url_chooses() -> None:
     at = AppTest.from_function(_page)
     at.query_params["scope"] = "Ann Lee"
-    at.query_params["edition"] = "2 Nov 2026"
+    at.query_params["edition"] = "e1"
     at.run()
     assert at.text[0].value == repr(Filters("e1", "m1", "rep", "commit"))
     assert not at.warning
+
+
+def test_an_edition_once_asked_for_stays_in_the_url_and_can_be_let_go() -> None:
+    at = AppTest.from_function(_page)
+    at.query_params["edition"] = "e1"
+    at.run()
+    del at.query_params["edition"]  # as the site's navigation does, which keeps only what widgets are bound to
+    at.run()
+    assert at.text[0].value == repr(Filters("e1"))
+    assert at.query_params["edition"] in ("e1", ["e1"])
+    at.selectbox(key="edition-chosen").select("e2").run()
+    assert at.text[0].value == repr(Filters("e2"))
+    assert "edition" not in at.query_params
 
 
 def test_nonsense_in_the_url_falls_back_and_says_so() -> None:

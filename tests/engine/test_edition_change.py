@@ -55,7 +55,7 @@ def pencil(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 
 def test_by_pencil_between_two_days_of_one_period(pencil: Workspace) -> None:
-    # On 1 Aug: grown 150, pushed 200, lost 80, gone 40, idle 60 are open and due in Q3; back is closed, early due in Q4.
+    # On 1 Aug: grown 150, pushed 200, lost 80, gone 40, idle 60 are open, due in Q3; back is closed, early due in Q4.
     # Until 25 Aug: pushed leaves −200, lost is lost −80, gone shrinks by 10 and is deleted −30, back returns with 70.
     found = edition_change(told(pencil, "2026-08-01"), told(pencil, "2026-08-25"), Q3, Q3_END)
     assert (found.start_amount, found.start_count) == (Decimal(530), 5)
