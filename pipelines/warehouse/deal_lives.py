@@ -28,7 +28,7 @@ def stage_defaults(prepared: Prepared) -> pl.DataFrame:
 
 def opportunity_fields(prepared: Prepared) -> pl.DataFrame:
     """One row per opportunity whose export had columns that no table knows: ``other_columns``, JSON, as written."""
-    return frame(prepared.con, "select opportunity_id, other_columns from opportunity_fields").sort("opportunity_id")
+    return prepared.engine.frame("select opportunity_id, other_columns from opportunity_fields").sort("opportunity_id")
 
 
 def company_actuals(prepared: Prepared) -> pl.DataFrame:

@@ -244,12 +244,9 @@ def _build(
     make("stage_flags", {})
     make("opportunity_seen", {})
     make("opportunity_extracts", known)
-    con.execute(
-        "create temp view landed_fields as "
-        "select opportunity_id, load_id, line, other_columns from landing.landed_opportunities"
-    )
+    fields = "select opportunity_id, load_id, line, other_columns from landing.landed_opportunities"
+    engine.show("landed_fields", fields)
     make("opportunity_fields", {"most_rows": MOST_FIELD_ROWS})
-    con.execute("drop view landed_fields")
     # An extract taken after the as-of is used when nothing earlier tells of its deals.
     engine.add("visible_loads", "select distinct load_id from opportunity_extracts")
     currency = settings.reporting_currency or _one(engine, "reporting_currency") or NO_CURRENCY

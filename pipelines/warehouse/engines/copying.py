@@ -65,12 +65,12 @@ def _copy(engine: Remote, con: duckdb.DuckDBPyConnection, table: InputTable) -> 
     """One landing table, in parts that fit the memory. Hashes are compared only with each other: text will do."""
     columns = ", ".join(table.columns)
     query = (
-        f"select {columns}, load_id, line, cast(key_hash as varchar) as key_hash, "
+        f"select {columns}, other_columns, load_id, line, cast(key_hash as varchar) as key_hash, "
         f"cast(row_hash as varchar) as row_hash from landed_{table.name}"
     )
     schema = {
         **frame_schema(table.schema),
-        "load_id": pl.Int64(), "line": pl.Int64(), "key_hash": pl.String(), "row_hash": pl.String(),
+        "other_columns": pl.String(), "load_id": pl.Int64(), "line": pl.Int64(), "key_hash": pl.String(), "row_hash": pl.String(),
     }  # fmt: skip
     target = engine.landed(f"landed_{table.name}")
     engine.lay(target, pl.DataFrame(schema=schema))
@@ -107,7 +107,7 @@ def _show_own(engine: Remote, table: InputTable, columns: set[str], load_id: int
     )
     engine.show(
         engine.landed(f"landed_{table.name}"),
-        f"select {', '.join(table.columns)}, cast({load_id} as bigint) as load_id, {line} as line, "
+        f"select {', '.join(table.columns)}, cast(null as varchar) as other_columns, cast({load_id} as bigint) as load_id, {line} as line, "
         f"{key} as key_hash, '' as row_hash from (select {said} from own_{table.name}) as typed",
     )
     shown = engine.landed(f"landed_{table.name}")

@@ -292,6 +292,14 @@ def _windows_spelt(node: exp.Expr) -> exp.Expr:
     return node
 
 
+def _running_sums(node: exp.Expr) -> exp.Expr:
+    """No order of nulls in the window of a sum or count, where there cannot be one: what it runs over is never null."""
+    if isinstance(node, exp.Window) and isinstance(node.this, exp.AggFunc) and node.args.get("order"):
+        for ordered in node.args["order"].expressions:
+            ordered.set("nulls_first", not ordered.args.get("desc"))
+    return node
+
+
 _SAYS_TEXT = (exp.DPipe, exp.If, exp.Case, exp.Coalesce, exp.Alias, exp.Select, exp.Paren)
 
 
@@ -313,6 +321,6 @@ _REWRITES: dict[str, tuple[Rewrite, ...]] = {
     "spark": (_extremes, _rows_compared, _tries_canonical, _everywhere),
     "databricks": (_extremes, _rows_compared, _tries_canonical, _everywhere),
     "snowflake": (_extremes, _rows_compared, _tries_canonical, _everywhere, _windows_spelt, _days_added),
-    "bigquery": (_extremes, _rows_compared, _tries_canonical, _everywhere, _days_added),
+    "bigquery": (_extremes, _rows_compared, _tries_canonical, _everywhere, _days_added, _running_sums),
     "trino": (_extremes, _rows_compared, _tries_canonical, _everywhere, _days_added),
 }

@@ -12,7 +12,7 @@ lines as (
 ),
 
 bookings as (
-    select booking_id, any_value(amount) as amount from bookings group by booking_id
+    select booking_id, max(amount) as amount from bookings group by booking_id
 ),
 
 days as (

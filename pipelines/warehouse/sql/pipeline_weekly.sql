@@ -1,11 +1,11 @@
 -- One row per week looked at × scope that had any deal in one of them: the pipeline of everybody who belonged to the scope
--- on the week's last day (week_end_on), zeros included. Columns as in pipeline_cube.
-with cube as (
+-- on the week's last day (week_end_on), zeros included. Columns as in pipeline_cells.
+with cells as (
     select * from pipeline_cube
 ),
 
 weeks as (
-    select period_start_on, week_of_period, on_day - 1 as week_end_on from pipeline_weeks
+    select period_start_on, week_of_period, cast(on_day as date) - 1 as week_end_on from pipeline_weeks
 ),
 
 lineage as (
@@ -14,16 +14,16 @@ lineage as (
 
 of_owners as (
     select
-        weeks.period_start_on, weeks.week_of_period, weeks.week_end_on, cube.owner_id,
-        sum(cube.open_count) as open_count, sum(cube.open_amount) as open_amount,
-        sum(cube.unvalued_count) as unvalued_count,
-        sum(cube.due_count) as due_count, sum(cube.due_amount) as due_amount,
-        sum(cube.won_count) as won_count, sum(cube.won_amount) as won_amount,
-        sum(cube.lost_count) as lost_count, sum(cube.lost_amount) as lost_amount
-    from cube
+        weeks.period_start_on, weeks.week_of_period, weeks.week_end_on, cells.owner_id,
+        sum(cells.open_count) as open_count, sum(cells.open_amount) as open_amount,
+        sum(cells.unvalued_count) as unvalued_count,
+        sum(cells.due_count) as due_count, sum(cells.due_amount) as due_amount,
+        sum(cells.won_count) as won_count, sum(cells.won_amount) as won_amount,
+        sum(cells.lost_count) as lost_count, sum(cells.lost_amount) as lost_amount
+    from cells
     inner join weeks
-        on cube.period_start_on = weeks.period_start_on and cube.week_of_period = weeks.week_of_period
-    group by weeks.period_start_on, weeks.week_of_period, weeks.week_end_on, cube.owner_id
+        on cells.period_start_on = weeks.period_start_on and cells.week_of_period = weeks.week_of_period
+    group by weeks.period_start_on, weeks.week_of_period, weeks.week_end_on, cells.owner_id
 ),
 
 placed as (
