@@ -185,12 +185,6 @@ def drawn_of(shown: int, drawable: int) -> str:
 
 BARS_CAPTION = "Under each period: by how much the call exceeded what landed."
 
-MISS_UNTOLD = "Where the miss came from cannot be told yet"
-
-
-def no_range_title(noun: str) -> str:
-    return f"No range is issued for this {noun}"
-
 
 def opened(text: str) -> str:
     """The first letter large."""

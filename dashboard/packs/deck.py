@@ -32,7 +32,7 @@ LEANS_SHOWN = 16
 
 
 def deck(brief: Brief) -> bytes:
-    """The deck as PPTX. A slide whose question the edition cannot answer says so in its title and what would help."""
+    """The deck as PPTX. A question that the edition cannot answer has no slide: the last one says what would help."""
     trust = brief.trust
     slides = Slides(
         title=wording_packs.document_title(brief.company, trust.context.period_label),
@@ -76,8 +76,6 @@ def _landing(slides: Slides, brief: Brief) -> None:
     trust, frame, found = brief.trust, brief.trust.context.frame, brief.trust.outlook
     line = parts.context_line(trust)
     if found is None or not found.dots:
-        slide = slides.add(wording_packs.no_range_title(frame.noun), line, method(outlook.Outlook))
-        slides.sentences(slide, [wording_packs.no_range(frame.noun)], left=LEFT)
         return
     cents = [
         wording_packs.amount_told(name, amount, frame.currency)
@@ -122,7 +120,6 @@ def _record(slides: Slides, brief: Brief) -> None:
     title = wording.record_title(trust.summary, frame.noun)
     notes = method(expectation.record, expectation.summarise)
     if rows.is_empty():
-        slides.sentences(slides.add(title, parts.context_line(trust), notes), parts.second_lines(trust), left=LEFT)
         return
     cells = rows.select("label", "call_amount", "landed_amount", "landing_rate").rows()
     alt = wording.record_alt(cells, frame, trust.expected)
@@ -220,8 +217,6 @@ def _leans(slides: Slides, brief: Brief) -> None:
     )
     notes = method(bias.forecaster_bias, bias.classify, team.team_bias)
     if answer.drawn.is_empty():
-        slide = slides.add(title, line, [wording.plain(first), *notes])
-        slides.sentences(slide, [wording.too_young(context.policy.min_periods_value, frame.noun)], left=LEFT)
         return
     rows = _fewer(answer.drawn).select("name", "estimate", "lower", "upper", "kind").to_dicts()
     alt = wording.caterpillar_alt(

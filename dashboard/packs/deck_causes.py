@@ -15,7 +15,7 @@ from dashboard.packs.slides import LEFT, RIGHT, Slides
 from pipelines.engine import attribution, blame, health, luck, value_added
 
 SENTENCES = 5
-UNSAID = 9
+UNSAID = 10
 """What one slide has room for; the pages have all."""
 
 COLOURS = {
@@ -50,8 +50,6 @@ def miss(slides: Slides, brief: Brief) -> None:
     lines = parts.miss_lines(answer)
     notes = method(attribution.miss_attribution, blame.blame, luck.luck)
     if lines is None:
-        slide = slides.add(wording_packs.MISS_UNTOLD, parts.context_line(brief.trust), notes)
-        slides.sentences(slide, parts.miss_problem(answer), left=LEFT)
         return
     title, causes = lines
     steps = parts.bridge(answer)
@@ -98,12 +96,11 @@ def pipeline(slides: Slides, brief: Brief) -> None:
     line = f"{wording_pipeline.opened(context.scope_name)} · as of {theme.instant(context.as_of_at)}"
     title = wording_pipeline.title(answer.measures, context.noun, has_deals=answer.has_deals)
     notes = method(health.pipeline_health)
-    slide = slides.add(title, line, notes)
-    if not answer.has_deals:
-        slides.sentences(slide, wording_pipeline.no_deals(context.noun), left=LEFT)
-        return
     said = wording_pipeline.sentences(answer.measures, context.noun, context.currency)[:SENTENCES]
     rows = answer.shares.drop_nulls(["lower", "upper"]).to_dicts() if not answer.shares.is_empty() else []
+    if not answer.has_deals or not said:
+        return
+    slide = slides.add(title, line, notes)
     if not rows:
         slides.sentences(slide, said, left=LEFT)
         return
@@ -140,10 +137,10 @@ def value(slides: Slides, brief: Brief) -> None:
     notes = method(value_added.value_added, value_added.naive_forecasts)
     drawn = [row for row in steps if None not in (row["fva_rate"], row["lower"], row["upper"])]
     said = [wording_value.step_sentence(row, context.noun, context.currency) for row in steps]
+    if not said:
+        return
     if not drawn:
-        slide = slides.add(title, line, notes)
-        known = said or wording_value.without_judgement(context.noun, has_calls=answer.has_calls)
-        slides.sentences(slide, known, left=LEFT)
+        slides.sentences(slides.add(wording_packs.fitting(title), line, notes), said, left=LEFT)
         return
     alt = wording_value.stairs_alt(drawn, context.currency)
     ranges = [

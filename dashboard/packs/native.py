@@ -35,6 +35,7 @@ from dashboard.charts.waterfall import Step
 INK = theme.LIGHT
 HIDDEN = "base"
 BAR_AT = 0.25
+FEW = 5
 NEARER = "to the estimate"
 FARTHER = "beyond it"
 BELOW = ", below zero"
@@ -171,7 +172,7 @@ def dress_ranges(
 ) -> None:
     """``line_at``: what the reader holds the ranges against; the axis of names stands there."""
     plot = chart.plots[0]
-    plot.gap_width, plot.overlap = 70, 100
+    plot.gap_width, plot.overlap = 70 if len(ranges) >= FEW else 250, 100
     for series in plot.series:
         if series.name == HIDDEN:
             series.format.fill.background()

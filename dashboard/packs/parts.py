@@ -189,12 +189,14 @@ def unsaid(brief: Brief) -> list[str]:
         *(
             wording.check_sentence(check, frame, trust.grounds)
             for check in trust.checks
-            if check.holds is None and check.name != "range"
+            if check.holds is None and check.name != "range" and trust.has_calls
         ),
+        "" if trust.has_calls else wording.record_title(trust.summary, frame.noun) + ".",
         wording_packs.no_range(frame.noun) if found is None else "",
         "" if held is None or held.verdict == "too_narrow" else wording_landing.held_detail(held, frame.noun),
         wording_packs.unsaid_people(unsure, total),
-        *miss_problem(brief.miss)[:1],
+        "" if total else wording.too_young(trust.context.policy.min_periods_value, frame.noun),
+        *miss_problem(brief.miss),
         wording_packs.NO_SHARE_OF_PROCESS if brief.miss.status == "ok" else "",
         *(
             wording_value.without_judgement(frame.noun, has_calls=brief.value.has_calls)[:1]
@@ -202,6 +204,7 @@ def unsaid(brief: Brief) -> list[str]:
             else []
         ),
         *(wording_reconcile.no_bookings()[:1] if brief.reconcile.status == "no_bookings" else []),
+        "" if brief.pipeline.has_deals else wording_pipeline.title({}, frame.noun, has_deals=False) + ".",
         *wording_pipeline.missing(has_history=brief.pipeline.has_history, has_quotas=brief.pipeline.has_quotas),
         *(wording_packs.missing_table(name, brings) for name, brings in brief.inputs.missing),
     ]

@@ -95,7 +95,7 @@ def record_picture(
     picture = Drawing(width, height)
     labels = [*rows["label"].to_list(), *([open_period.label] if open_period else [])]
     across = Scale(-0.6, len(labels) - 0.4, AXIS, width - 4)
-    step = across(1) - across(0)
+    step = min(across(1) - across(0), 56.0)
     amounts = [*rows["call_amount"], *rows["landed_amount"], *_amounts(open_period)]
     top = max(amounts, default=Decimal(0))
     split = 0.60 * height

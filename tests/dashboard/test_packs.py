@@ -160,8 +160,9 @@ def test_every_company_gets_two_pages_of_paper(variant: str, brief: Any) -> None
 def test_every_company_gets_a_deck_of_findings(variant: str, brief: Any) -> None:
     found = brief(variant)
     slides = slides_of(found)
-    # Verdict, range, record, leans, miss, pipeline, value added, what cannot be said; and one a person.
-    assert len(slides) >= 8 + len(found.people)
+    # The verdict first, one a person, what cannot be said last; what has no answer has no slide.
+    assert len(slides) >= 2 + len(found.people)
+    assert len(slides) >= 4 + len(found.people) or not found.trust.has_calls
     for slide in slides:
         title = slide.shapes.title.text_frame.text
         assert title
