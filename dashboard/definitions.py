@@ -39,6 +39,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("The chance of reaching a line", "pipelines.engine.landing_tables:probability_of_reaching"),
             ("The chance of a deal", "pipelines.engine.competing_risks"),
             ("A past range", "pipelines.landing_contracts:LandingBacktest"),
+            ("What if", "pipelines.engine.scenario:scenario"),
             ("Whether ranges held", "pipelines.engine.coverage:coverage_verdict"),
         ),
     ),

@@ -17,6 +17,7 @@ import polars as pl
 from pipelines.history_contracts import HISTORY_TABLES
 from pipelines.landing_contracts import LANDING_TABLES
 from pipelines.process_contracts import PROCESS_TABLES
+from pipelines.scenario_contracts import SCENARIO_TABLES
 
 ACTUAL_SOURCES = ("closed_won", "bookings")
 FORECAST_CATEGORIES = ("omitted", "pipeline", "best_case", "most_likely", "commit", "closed")
@@ -769,4 +770,5 @@ PUBLISHED_TABLES: dict[str, type[dy.Schema]] = {
     **HISTORY_TABLES,
     **LANDING_TABLES,
     **PROCESS_TABLES,
+    **SCENARIO_TABLES,
 }

@@ -11,7 +11,7 @@ from dashboard.charts.dots import Across, dotplot
 from dashboard.charts.track_record import OpenPeriod, track_record
 from dashboard.filters import Filters, is_dark
 from dashboard.tables import Column
-from dashboard.views import parts
+from dashboard.views import parts, scenario
 from dashboard.views.typed_line import asked_line
 from pipelines.engine import coverage, expectation, freshness, landing_tables, outlook, verdict
 from pipelines.engine.outlook import Outlook
@@ -53,6 +53,7 @@ def _with_outlook(answer: TrustAnswer, found: Outlook, filters: Filters) -> None
         _held(answer, found)
     with why:
         _why(answer)
+    scenario.bench(filters, answer.context, found)
 
 
 def _verdict(answer: TrustAnswer) -> None:

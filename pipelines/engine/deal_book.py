@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -20,6 +21,7 @@ from pipelines.engine.deal_draws import (
     PastBusiness,
     PastPeriod,
     Shock,
+    calibrated_chance,
     draw_deals,
     draw_new_business,
     estimate_shock,
@@ -111,7 +113,8 @@ class TopDeal:
 class Book:
     """What the deals of one period are drawn from. Scopes × owners in ``members``; deals sorted by owner.
 
-    ``every``: all open deals with their odds; ``modelled``: those with odds and an amount, in the order of ``deals``.
+    ``every``: all open deals with their odds; ``modelled``: those with odds and an amount, in the order of ``deals``;
+    ``odds_of``: deals as they might be → the same with ``win_probability_rate``, ``spell_count``, from the same past.
     """
 
     policy: LandingPolicy
@@ -124,6 +127,7 @@ class Book:
     modelled: pl.DataFrame
     deals: OpenDeals
     worth: Floats
+    odds_of: Callable[[pl.DataFrame], pl.DataFrame]
 
     def gaps(self) -> Floats:
         """Scopes × (open deals, deals outside the simulation for want of odds or amount, their amount)."""
@@ -159,8 +163,7 @@ class Book:
         keep[np.concatenate([np.arange(0), *top])] = True
         z = shock_draws(self.shock.sd, self.policy.draws, rng)
         shift = solve_shift(self.deals.x, self.worth, z, self.shock.correction)
-        nodes = np.quantile(z, (np.arange(41) + 0.5) / 41)
-        chance = special.ndtr(self.deals.x[:, None] - shift.delta + nodes[None, :]).mean(axis=1)
+        chance = calibrated_chance(self.deals.x, shift.delta, z)
         total, bits = draw_deals(
             deals=self.deals,
             change=self.change,
@@ -180,12 +183,13 @@ class Book:
             rng=rng,
         )
         total += closed[:, None]
-        return Drawn(self, self.members @ total, chance, top, np.cumsum(keep) - 1, bits)
+        return Drawn(self, self.members @ total, chance, top, np.cumsum(keep) - 1, bits, z, shift.delta)
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """Draws of a book: ``amounts`` scopes × draws; ``chance`` calibrated win probability of each modelled deal."""
+    """Draws of a book: ``amounts`` scopes × draws; ``chance`` calibrated win probability of each modelled deal;
+    ``z`` (draws,) and ``delta``: the shock all deals share, and how far their odds were shifted."""
 
     book: Book
     amounts: Floats
@@ -193,6 +197,8 @@ class Drawn:
     top_rows: list[Whole]
     bit_row: Whole
     bits: npt.NDArray[np.uint8]
+    z: Floats
+    delta: float
 
     def top(self, scope_row: int) -> list[TopDeal]:
         """A scope's weightiest deals, weightiest first."""
@@ -285,9 +291,13 @@ def make_book(
     x = probit(modelled["win_probability_rate"].to_numpy(), modelled["spell_count"].cast(pl.Float64).to_numpy())
     stage, amount = modelled["stage_code"].to_numpy(), modelled["amount"].to_numpy()
     open_deals = OpenDeals(modelled["owner"].cast(pl.Int64).to_numpy(), stage, amount, x)
-    return Book(
-        policy, members, owners.height, change, fresh, shock, every, modelled, open_deals, amount * mean_factor[stage]
-    )
+    days, columns = float(horizon_days[period_start_on]), now.columns
+
+    def odds_of(changed: pl.DataFrame) -> pl.DataFrame:
+        return _with_odds(changed.select(columns), spells, days, policy)
+
+    worth = amount * mean_factor[stage]
+    return Book(policy, members, owners.height, change, fresh, shock, every, modelled, open_deals, worth, odds_of)
 
 
 def _amount_change(spells: pl.DataFrame, stage_codes: pl.Series) -> AmountChange:

@@ -149,6 +149,13 @@ def shock_draws(sd: float, draws: int, rng: np.random.Generator) -> Floats:
     return z
 
 
+def calibrated_chance(x: Floats, delta: float, z: Floats) -> Floats:
+    """Win probability of each deal over the shocks: the mean of Φ(x − δ + z), by 41 shocks of equal weight."""
+    nodes = np.quantile(z, (np.arange(41) + 0.5) / 41)
+    chance: Floats = special.ndtr(x[:, None] - delta + nodes[None, :]).mean(axis=1)
+    return chance
+
+
 @dataclass(frozen=True)
 class Shift:
     """δ of the current book, and how each draw's shock scales its expected revenue (mean 1)."""

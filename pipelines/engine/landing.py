@@ -24,6 +24,7 @@ from pipelines.engine.competing_risks import Floats
 from pipelines.engine.deal_book import ODDS, LandingInputs, LandingPolicy, make_book
 from pipelines.engine.deal_draws import Shock
 from pipelines.engine.landing_tables import LandingTables, Line
+from pipelines.engine.scenario import Basis, CallModel
 from pipelines.policy import COMPANY_SCOPE
 
 SCOPES_AT_ONCE = 256
@@ -32,7 +33,8 @@ SCOPES_AT_ONCE = 256
 
 @dataclass(frozen=True)
 class LandingResult:
-    """Frames of ``landing_tables``, and the calibration behind ``deals`` (null under five closed periods)."""
+    """Frames of ``landing_tables``, the calibration behind ``deals`` (null under five closed periods), and what a
+    scenario takes up again."""
 
     landing: pl.DataFrame
     quantiles: pl.DataFrame
@@ -40,22 +42,7 @@ class LandingResult:
     swings: pl.DataFrame
     odds: pl.DataFrame
     shock: Shock | None
-
-
-@dataclass(frozen=True)
-class CallModel:
-    """ln((landed + offset)/(call + offset)) ~ correction + scale · t with ``df`` degrees of freedom."""
-
-    correction: float
-    scale: float
-    df: float
-    offset: float
-
-    def quantiles(self, call: float, level: Floats, t: Floats | None = None) -> Floats:
-        """Landing amount at each level for a call of ``call``; ``t`` the Student quantiles if already at hand."""
-        t = special.stdtrit(self.df, level) if t is None else t
-        amount: Floats = (call + self.offset) * np.exp(self.correction + self.scale * t) - self.offset
-        return amount
+    basis: Basis
 
 
 def seed_of(*parts: str) -> int:
@@ -98,12 +85,14 @@ def landing(
     policy: LandingPolicy | None = None,
     deal_weights: Mapping[str, float] | None = None,
     with_swings: bool = True,
+    bench_scopes: Collection[str] = (),
 ) -> LandingResult:
     """Range and odds of one period at one week, for every scope that has members in it.
 
     ``deal_weights``: scope → weight of ``deals`` in ``combined`` (½ where not given). ``with_swings`` False leaves the
-    single deals out. The same inputs in any row order, with the same seed, give the same result. Rows: see
-    ``landing_tables``. ValueError if the period is not among ``inputs.periods`` exactly once.
+    single deals out; of ``bench_scopes`` the draws are kept for scenarios. The same inputs in any row order, with the
+    same seed, give the same result. Rows: see ``landing_tables``. ValueError if the period is not among
+    ``inputs.periods`` exactly once.
     """
     policy = LandingPolicy() if policy is None else policy
     target = inputs.periods.filter(pl.col("period_start_on") == period_start_on)
@@ -139,6 +128,7 @@ def landing(
     tables = LandingTables(period_start_on, week_of_period, target["origin_at"][0], policy.levels)
     level = (np.arange(policy.draws) + 0.5) / policy.draws
     student: dict[float, Floats] = {}
+    basis = Basis(bench_scopes)
     for begin in range(0, len(scopes), SCOPES_AT_ONCE):
         part = slice(begin, begin + SCOPES_AT_ONCE)
         given = [lines.get(scope, {}) for scope in scopes[part]]
@@ -148,9 +138,10 @@ def landing(
         ]
         call = np.full((len(some), policy.draws), np.nan)
         counts = [len(histories[line.scope][0]) if line.scope in histories else 0 for line in some]
+        models: list[CallModel | None] = [None] * len(some)
         for row, (line, count) in enumerate(zip(some, counts, strict=True)):
             if line.call_amount is not None and count >= policy.min_periods:
-                model = fit_call(*histories[line.scope], policy.call_prior_sd)
+                models[row] = model = fit_call(*histories[line.scope], policy.call_prior_sd)
                 if model.df not in student:
                     student[model.df] = special.stdtrit(model.df, level)
                 call[row] = np.maximum(model.quantiles(line.call_amount, level, student[model.df]), line.closed_amount)
@@ -166,8 +157,19 @@ def landing(
         if drawn is not None and with_swings:
             for row, line in enumerate(some, start=begin):
                 tables.add_swings(line, drawn.top(row), drawn.amounts[row])
+            for row, line in enumerate(some):
+                basis.add(
+                    (period_start_on, week_of_period),
+                    line,
+                    weight=weight[row],
+                    model=models[row],
+                    drawn=drawn,
+                    row=begin + row,
+                )
+    if book is not None and drawn is not None:
+        basis.add_deals(book, drawn, scopes, owners)
     odds = pl.DataFrame(schema=ODDS) if drawn is None else drawn.odds()
-    return LandingResult(*tables.frames(), odds, None if book is None else book.shock)
+    return LandingResult(*tables.frames(), odds, None if book is None else book.shock, basis)
 
 
 def landing_backtest(
@@ -183,8 +185,8 @@ def landing_backtest(
 
     Rolling origin: each period uses the periods whose outcome was frozen by its own ``origin_at``, nothing later.
     Periods with too few of them issue nothing and are left out. Score with ``coverage.backtest_rows``. ``odds`` has
-    ``period_start_on`` before its columns: each open deal's chance as it would have been issued then. ``swings`` and
-    ``shock`` are left out.
+    ``period_start_on`` before its columns: each open deal's chance as it would have been issued then. ``swings``,
+    ``shock`` and ``basis`` are left out.
     """
     policy = LandingPolicy() if policy is None else policy
     starts = inputs.periods.drop_nulls("closed_at")["period_start_on"].sort().to_list()
@@ -209,7 +211,7 @@ def landing_backtest(
     odds = pl.DataFrame(schema={"period_start_on": pl.Date(), **ODDS})
     for start, result in issued.items():
         odds = odds.vstack(result.odds.select(pl.lit(start).alias("period_start_on"), *ODDS))
-    return LandingResult(stacked[0], stacked[1], stacked[2], stacked[3], odds, None)
+    return LandingResult(stacked[0], stacked[1], stacked[2], stacked[3], odds, None, Basis(()))
 
 
 def usable_past(periods: pl.DataFrame, period_start_on: date, latest: int) -> list[date]:

@@ -97,6 +97,16 @@ def quantile_at(ordered: Floats, level: Floats | float) -> Floats:
     return found
 
 
+def combine(deals: Floats, call: Floats, weight: Floats) -> Floats:
+    """The average of the two quantile functions at every level, ``weight`` (scopes,) on ``deals``.
+
+    ``deals`` alone where ``call`` is nan. Arrays are scopes × levels, ordered.
+    """
+    has_call = np.isfinite(call[:, 0])
+    both: Floats = np.where(has_call[:, None], weight[:, None] * deals + (1 - weight[:, None]) * call, deals)
+    return both
+
+
 def probability_of_reaching(quantiles: pl.DataFrame, line: float) -> float | None:
     """**The chance of reaching a line.** Of landing at or above ``line``, read off the published quantiles of one scope
     and method (``quantile``, ``amount``), straight between neighbours.
@@ -147,9 +157,7 @@ class LandingTables:
         ``deals`` None or a ``call`` row of nan where that method says nothing. ``weight`` (scopes,) of ``deals``.
         """
         has_call = np.isfinite(call[:, 0])
-        combined = call
-        if deals is not None:
-            combined = np.where(has_call[:, None], weight[:, None] * deals + (1 - weight[:, None]) * call, deals)
+        combined = call if deals is None else combine(deals, call, weight)
         empty = "not_enough_history"
         for row, line in enumerate(lines):
             no_call = "no_call" if line.call_amount is None else empty

@@ -24,6 +24,7 @@ from pipelines.landing_contracts import (
 )
 from pipelines.measures.process import periods_per_year
 from pipelines.policy import COMPANY_SCOPE, Policy
+from pipelines.scenario_contracts import SCENARIO_TABLES
 from pipelines.warehouse.books import booked_amounts, covered_periods
 from pipelines.warehouse.deal_states import deal_states
 from pipelines.warehouse.history import Prepared
@@ -37,6 +38,9 @@ BACKTEST_DRAWS = 1000
 """Draws of a past landing: its ends move by about 1 % of the range between seeds, and there are dozens of them."""
 
 LOCK_ODDS = ("period_start_on", "opportunity_id", "win_probability_rate")
+
+BENCHES = 100
+"""Scopes with draws for scenarios: 4,000 numbers each, so that the largest company's edition grows by 3 MB."""
 
 IN_FULL = ("company", "executive", "manager")
 """Kinds of scope whose quantiles are published for each method; of a rep, ``combined`` alone."""
@@ -255,8 +259,9 @@ def landings(
     choices: LandingPolicy | None = None,
     backtest_draws: int = BACKTEST_DRAWS,
 ) -> Landings:
-    """``landing`` and its quantiles, dots and swings of the open period at its current week; ``landing_backtest`` and
-    ``coverage`` of every period closed before, at the horizon weeks and this one; ``deals`` with their odds.
+    """``landing`` and its quantiles, dots, swings and scenario basis of the open period at its current week;
+    ``landing_backtest`` and ``coverage`` of every period closed before, at the horizon weeks and this one; ``deals``
+    with their odds.
 
     ``tables``: the prepared ones. Past landings weigh both methods alike, as the present one does: a coverage is that
     of the method as issued. Deterministic: the same facts give the same rows.
@@ -268,12 +273,21 @@ def landings(
     # A spreadsheet's last period is closed on its own last day: what has landed is not to be forecast.
     running = pl.col("period_start_on").eq_missing(now) & pl.col("closed_at").is_null()
     weeks = facts.looks.filter(running)["week_of_period"].to_list()
-    found: dict[str, pl.DataFrame] = {name: schema.create_empty() for name, schema in LANDING_TABLES.items()}
+    schemas = {**LANDING_TABLES, **SCENARIO_TABLES}
+    found: dict[str, pl.DataFrame] = {name: schema.create_empty() for name, schema in schemas.items()}
     deals = tables["deals"]
     if now is not None and weeks:
         week = weeks[-1]
         seed = seed_of(*SEED_WORDS, str(now), str(week))
-        result = landing(facts.at_week(week), period_start_on=now, week_of_period=week, seed=seed, policy=choices)
+        inputs = facts.at_week(week)
+        result = landing(
+            inputs,
+            period_start_on=now,
+            week_of_period=week,
+            seed=seed,
+            policy=choices,
+            bench_scopes=_bench_scopes(inputs.scope_members, tables["scopes"], now),
+        )
         found |= _issued(result, tables["scopes"], kind)
         deals = _with_odds(tables["deals"], result)
     past_choices = replace(choices, draws=backtest_draws)
@@ -347,6 +361,14 @@ def _in_cents(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(pl.col("estimate", "lower", "upper").round(2))
 
 
+def _bench_scopes(members: pl.DataFrame, scopes: pl.DataFrame, now: date) -> list[str]:
+    """The company and those who lead most people in the period: the scopes whose draws are published."""
+    leading = scopes.filter(pl.col("scope_kind").is_in(IN_FULL))["scope"].implode()
+    led = members.filter(pl.col("period_start_on") == now, pl.col("scope").is_in(leading))
+    sizes = led.group_by("scope").len().sort("len", "scope", descending=[True, False])
+    return sizes["scope"].head(BENCHES).to_list()
+
+
 def _issued(result: LandingResult, scopes: pl.DataFrame, kind: tuple[str, str] | None) -> dict[str, pl.DataFrame]:
     layer, category = kind or (None, None)
     leading = scopes.filter(pl.col("scope_kind").is_in(IN_FULL))["scope"].implode()
@@ -357,6 +379,7 @@ def _issued(result: LandingResult, scopes: pl.DataFrame, kind: tuple[str, str] |
         "landing_quantiles": _published(kept, LandingQuantiles),
         "landing_dots": _published(result.dots, LandingDots),
         "landing_swings": _published(result.swings, LandingSwings),
+        **dict(zip(SCENARIO_TABLES, result.basis.frames(), strict=True)),
     }
 
 

@@ -31,6 +31,7 @@ from pipelines.history_contracts import HISTORY_GRAINS
 from pipelines.landing_contracts import LANDING_GRAINS
 from pipelines.policy import METHOD_VERSION
 from pipelines.process_contracts import PROCESS_GRAINS
+from pipelines.scenario_contracts import SCENARIO_GRAINS
 from pipelines.settings import Workspace
 from pipelines.warehouse.store import OWNER_ONLY, column_types, content_digest, frame, frame_schema
 
@@ -60,6 +61,7 @@ GRAINS: dict[str, tuple[str, ...]] = {
     **HISTORY_GRAINS,
     **LANDING_GRAINS,
     **PROCESS_GRAINS,
+    **SCENARIO_GRAINS,
 }
 """What one row of each published table stands for; rows are written in this order, so that editions can be compared."""
 

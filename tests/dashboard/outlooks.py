@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
@@ -11,6 +12,7 @@ from scipy import special
 
 from pipelines.engine.coverage import coverage
 from pipelines.landing_contracts import LANDING_TABLES, Coverage
+from pipelines.scenario_contracts import SCENARIO_TABLES
 
 LEVELS = (0.5, 0.8, 0.9)
 SPREAD = 0.10
@@ -125,4 +127,41 @@ def landing_tables(
         "landing_swings": _fitted("landing_swings", swings),
         "landing_backtest": past,
         "coverage": judged,
+        **scenario_tables(open_start, week, scopes, centre, closed_amount=0.3 * call, worth=0.2 * call),
+    }
+
+
+DRAWS = 400
+
+
+def scenario_tables(
+    start: date, week: int, scopes: tuple[str, ...], centre: float, *, closed_amount: float, worth: float
+) -> dict[str, pl.DataFrame]:
+    """Draws around the centre, and two deals: ``whale-1``, won in every other draw, and ``minnow~2``, in the first."""
+    level = (np.arange(DRAWS) + 0.5) / DRAWS
+    amounts = centre * np.exp(SPREAD * special.ndtri(level))
+    scope_rows = [
+        {"period_start_on": start, "week_of_period": week, "scope": scope, "closed_amount": closed_amount,
+         "deal_weight": 1.0, "call_correction": None, "call_scale": None, "call_df": None, "call_offset": None,
+         "call_line": None, "shift": 0.0}
+        for scope in scopes
+    ]  # fmt: skip
+    draws = [
+        {"scope": scope, "draw": draw, "amount": float(amount), "shock": 0.0 if place == 0 else None}
+        for place, scope in enumerate(scopes)
+        for draw, amount in enumerate(amounts)
+    ]
+    deals = [
+        {"opportunity_id": name, "owner_id": "r00", "amount": money, "worth_amount": money,
+         "win_probability_rate": chance, "threshold": float(special.ndtri(chance)), "is_due": True,
+         "threshold_if_moved": moved, "won_bits": base64.b64encode(np.packbits(won).tobytes()).decode()}
+        for name, money, chance, moved, won in (
+            ("whale-1", worth, 0.5, -1.0, np.arange(DRAWS) % 2 == 0),
+            ("minnow~2", worth / 100, 0.01, None, np.arange(DRAWS) < 4),
+        )
+    ]  # fmt: skip
+    found = {"scenario_scopes": scope_rows, "scenario_draws": draws, "scenario_deals": deals}
+    return {
+        name: pl.DataFrame(rows, schema={key: kind.dtype for key, kind in SCENARIO_TABLES[name].columns().items()})
+        for name, rows in found.items()
     }
