@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import polars as pl
 
-from dashboard import theme
+from dashboard import language, theme
 from pipelines.contracts import INPUT_TABLES
 
 TABLE_NAMES = {
@@ -271,3 +271,6 @@ def _capital(text: str) -> str:
 
 def _short(value: str, length: int = 40) -> str:
     return value if len(value) <= length else value[: length - 1] + "…"
+
+
+language.take(__name__, globals())

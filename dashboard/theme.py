@@ -14,6 +14,8 @@ from decimal import ROUND_HALF_UP, Decimal
 
 import plotly.graph_objects as go
 
+from dashboard import language
+
 MISSING = "—"
 MINUS = "\u2212"
 EN_DASH = "–"
@@ -315,3 +317,6 @@ def _sign(value: Decimal, signed: bool) -> str:
     if value < 0:
         return MINUS
     return "+" if signed and value > 0 else ""
+
+
+language.take(__name__, globals())

@@ -15,7 +15,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from dashboard import theme
+from dashboard import language, theme
 from pipelines.engine.expectation import Expectation, RecordSummary
 from pipelines.engine.freshness import Freshness
 from pipelines.engine.outlook import Held
@@ -787,3 +787,6 @@ def horizons_caption(level: float) -> str:
     return (
         f"Ranges hold {how_often(level)}. A word is given at the lock week only, so that nobody is judged five times."
     )
+
+
+language.take(__name__, globals())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
-from dashboard import theme
+from dashboard import language, theme
 from dashboard.wording import TITLE_LENGTH, Card, Frame, asked, bold, how_often
 from pipelines.engine.coverage import LEAST_PERIODS
 from pipelines.engine.outlook import DOTS, Held, Line, Outlook, Swing, is_material
@@ -222,3 +222,6 @@ def held_rows(rows: Sequence[tuple[str, Decimal, Decimal, Decimal, Decimal, bool
         ]
         for label, lower, estimate, upper, landed, inside in rows
     ]
+
+
+language.take(__name__, globals())

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from dashboard import theme
+from dashboard import language, theme
 from dashboard.wording import LAYERS, TITLE_LENGTH, bold, how_often
 
 CAUSES = {
@@ -341,3 +341,6 @@ def other_category(asked: str, bridged: str) -> str:
         f"The bridge starts from {CATEGORIES[bridged]} calls: the deals that a {CATEGORIES[asked]} call stands for are "
         "not kept apart."
     )
+
+
+language.take(__name__, globals())

@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from dashboard import theme
+from dashboard import language, theme
 from dashboard.wording import (
     CATEGORIES,
     DIRECTIONS,
@@ -22,8 +22,6 @@ from dashboard.wording import (
     verdict_sentence,
 )
 from pipelines.engine.verdict import Verdict
-
-LANGUAGE = "en"
 
 SHORT_REASONS = {
     "no_calls": "no calls have landed",
@@ -252,3 +250,6 @@ def missing_table(name: str, brings: str) -> str:
 def amount_told(name: str, amount: Decimal | None, currency: str) -> str:
     """For the notes: a figure to the cent."""
     return f"{name}: {theme.money_full(amount, currency)}"
+
+
+language.take(__name__, globals())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dashboard import theme
+from dashboard import language, theme
 from dashboard.wording import bold, how_often
 
 SHARES = {
@@ -425,3 +425,6 @@ def deals_title(flagged: int, total: int) -> str:
     return (
         f"{theme.count(flagged)} of {theme.plural(total, 'open deal')} {'is' if flagged == 1 else 'are'} worth a look"
     )
+
+
+language.take(__name__, globals())

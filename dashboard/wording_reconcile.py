@@ -7,7 +7,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from dashboard import theme
+from dashboard import language, theme
 from dashboard.wording import bold
 from dashboard.wording_miss import in_a_row
 
@@ -131,3 +131,6 @@ def rows_caption(shown: int, total: int) -> str:
     if shown == total:
         return f"{theme.plural(total, 'row')} that do not tie, the largest difference first."
     return f"The {theme.count(shown)} largest of {theme.count(total)} rows that do not tie; the download has all."
+
+
+language.take(__name__, globals())

@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-from dashboard import theme
+from dashboard import language, theme
 from dashboard.wording import DIRECTIONS, TITLE_LENGTH, VERDICTS, bold
 
 MOVEMENTS = {
@@ -268,3 +268,6 @@ def listed_from(start: int, length: int, count: int) -> str:
 
 def no_pipeline() -> str:
     return "Neither edition holds an open deal, so no pipeline can be compared."
+
+
+language.take(__name__, globals())

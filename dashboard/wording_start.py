@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dashboard import theme
+from dashboard import language, theme
 from dashboard.inventory import TABLE_NAMES, rule_in_words
 from pipelines.ingest.preview import ColumnView, TableView
 from pipelines.jobs import Job, Report, Stage
@@ -149,3 +149,6 @@ def report_row(report: Report) -> tuple[str, str, str, str, str]:
         f"{theme.count(report.rejected_count)}{money}",
         theme.count(report.unchanged_count),
     )
+
+
+language.take(__name__, globals())

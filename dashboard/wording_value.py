@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dashboard import theme
+from dashboard import language, theme
 from dashboard.wording import bold, how_often
 from pipelines.engine.value_added import VERDICT_LEVEL
 
@@ -410,3 +410,6 @@ NO_PROBABILITIES = (
     "No probability can be judged yet: that needs deals with a probability, or stages with a default, that were due "
     "in a closed period."
 )
+
+
+language.take(__name__, globals())

@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 import typst
 
-from dashboard import inventory, theme, wording, wording_landing, wording_packs
+from dashboard import inventory, language, theme, wording, wording_landing, wording_packs
 from dashboard.packs import parts
 from dashboard.packs.content import Brief
 from dashboard.packs.pictures import dots_picture, leans_picture, record_picture, strip_picture
@@ -73,7 +73,7 @@ def facts(brief: Brief) -> dict[str, Any]:
     for sentence in parts.second_lines(trust):
         second += [*parts.segments(sentence), [" ", False]]
     return {
-        "language": wording_packs.LANGUAGE,
+        "language": language.code(),
         "title": printable(wording_packs.document_title(brief.company, trust.context.period_label)),
         "author": printable(brief.company),
         "description": printable(f"{word}: {wording.plain(reason)}"),

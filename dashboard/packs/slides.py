@@ -23,7 +23,7 @@ from pptx.slide import Slide
 from pptx.text.text import TextFrame
 from pptx.util import Emu, Inches, Length, Pt
 
-from dashboard import theme, wording
+from dashboard import language, theme, wording
 from dashboard.packs.native import CHART_TYPES, rgb
 from dashboard.packs.svg import printable
 
@@ -50,7 +50,7 @@ class Slides:
         self._footer = printable(footer)
         properties = self._deck.core_properties
         properties.title, properties.author = printable(title), printable(author)
-        properties.subject, properties.language = printable(about), "en-US"
+        properties.subject, properties.language = printable(about), language.code()
         properties.created = properties.modified = created_at
         properties.last_modified_by = printable(author)
         _house(self._deck)
@@ -173,7 +173,8 @@ def _write(
             run.text = printable(part)
             run.font.size, run.font.bold = Pt(size), is_bold or number % 2 == 1
             run.font.color.rgb = rgb(colour)
-            run.font.language_id = MSO_LANGUAGE_ID.ENGLISH_US
+            if language.code() == language.ENGLISH:
+                run.font.language_id = MSO_LANGUAGE_ID.ENGLISH_US
 
 
 def _box(slide: Slide, name: str, at: tuple[int, int, int, int], *, is_framed: bool = False) -> TextFrame:
