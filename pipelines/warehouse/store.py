@@ -71,11 +71,23 @@ def hash_expression(columns: Iterable[str]) -> str:
     return f"md5_number(concat_ws(chr(31), {parts}))"
 
 
-def content_digest(con: duckdb.DuckDBPyConnection, table: str, columns: Iterable[str]) -> str:
-    """Digest of a table's rows, whatever their order: equal rows give equal digests on every machine."""
+def content_digest(
+    con: duckdb.DuckDBPyConnection, table: str, columns: Iterable[str], *, row_hash: str | None = None
+) -> str:
+    """Digest of a table's rows, whatever their order: equal rows give equal digests on every machine.
+
+    ``row_hash``: the column that holds ``hash_expression`` of these columns, where the table has one already.
+    """
+    # The sum is of h modulo p = 2⁶⁴ − 59. DuckDB divides 128 bits bit by bit, a hundred times slower than folding the
+    # upper half in twice (2⁶⁴ ≡ 59), which leaves less than 2p.
+    half, prime = "18446744073709551615::uhugeint", "18446744073709551557::uhugeint"
     query = f"""
-        select count(*) as n, bit_xor(h) as x, sum(cast(h % 18446744073709551557 as hugeint)) as s
-        from (select {hash_expression(columns)} as h from {table})
+        with hashes as (select {row_hash or hash_expression(columns)} as h from {table}),
+        once as (select h, (h >> 64) * 59 + (h & {half}) as folded from hashes),
+        twice as (select h, (folded >> 64) * 59 + (folded & {half}) as folded from once)
+        select count(*) as n, bit_xor(h) as x,
+            sum(cast(folded - case when folded >= {prime} then {prime} else 0::uhugeint end as hugeint)) as s
+        from twice
     """
     with con.cursor() as cursor:
         rows = cursor.sql(query).fetchall()

@@ -5,10 +5,17 @@ with landed as (
     where known_at is null or known_at <= cast($as_of_at as timestamp)
 ),
 
+-- A load has one row per key at most: only what came after the first load can supersede anything.
+later_keys as (
+    select distinct key_hash from landed
+    where load_id > (select min(first_landed.load_id) from landed as first_landed)
+),
+
 superseded as (
-    select key_hash, max(load_id) as last_load_id
+    select landed.key_hash, max(landed.load_id) as last_load_id
     from landed
-    group by key_hash
+    inner join later_keys on landed.key_hash = later_keys.key_hash
+    group by landed.key_hash
     having count(*) > 1
 ),
 
