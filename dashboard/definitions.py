@@ -35,6 +35,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         (
             ("Where the period lands", "pipelines.engine.outlook:Outlook"),
             ("Deals, call, and both together", "pipelines.engine.landing"),
+            ("How much the deals weigh against the call", "pipelines.engine.landing:precision_weight"),
             ("Odds in twenty", "pipelines.engine.outlook:misses"),
             ("The chance of reaching a line", "pipelines.engine.landing_tables:probability_of_reaching"),
             ("The chance of a deal", "pipelines.engine.competing_risks"),

@@ -13,14 +13,14 @@ class Landing(dy.Schema):
     """Period × week_of_period × scope × method × level: where the open period lands, as said at that week's end.
 
     ``method``: ``deals`` (simulation of the open deals), ``call`` (the call in force, corrected for how calls like it
-    landed), ``combined`` (midway between both at every level). ``lower, upper`` hold the landing with probability
-    ``level``; ``estimate`` is the median; ``mean_amount`` (``deals`` alone) adds up over scopes. ``as_of_at``: the end
-    of that week, exclusive: nothing recorded later is used. ``closed_amount``: won in the period by then.
-    ``call_amount``: the scope's people together, of the layer and category named; ``quota_amount`` likewise.
-    ``probability_of_call_rate``, ``probability_of_quota_rate``: chance of landing at or above that line.
-    ``period_count``: closed periods it rests on; ``unmodelled_count``: open deals left out for want of an amount or of
-    anything like them. ``status``: ``ok``; ``deals_only``, ``call_only`` (``combined`` rests on one method);
-    ``not_enough_history``, ``no_call`` (no numbers).
+    landed), ``combined`` (between both at every level, nearer to the one whose own range is narrower:
+    ``deals_weight_rate`` is the weight of ``deals``). ``lower, upper`` hold the landing with probability ``level``;
+    ``estimate`` is the median; ``mean_amount`` (``deals`` alone) adds up over scopes. ``as_of_at``: the end of that
+    week, exclusive: nothing recorded later is used. ``closed_amount``: won in the period by then. ``call_amount``: the
+    scope's people together, of the layer and category named; ``quota_amount`` likewise. ``probability_of_call_rate``,
+    ``probability_of_quota_rate``: chance of landing at or above that line. ``period_count``: closed periods it rests
+    on; ``unmodelled_count``: open deals left out for want of an amount or of anything like them. ``status``: ``ok``;
+    ``deals_only``, ``call_only`` (``combined`` rests on one method); ``not_enough_history``, ``no_call`` (no numbers).
     """
 
     period_start_on = dy.Date(nullable=False)
@@ -32,6 +32,7 @@ class Landing(dy.Schema):
     layer = dy.String(nullable=True)
     category = dy.String(nullable=True)
     closed_amount = dy.Decimal(18, 2, nullable=False)
+    deals_weight_rate = dy.Float64(nullable=True, min=0.0, max=1.0)
     estimate = dy.Decimal(18, 2, nullable=True)
     lower = dy.Decimal(18, 2, nullable=True)
     upper = dy.Decimal(18, 2, nullable=True)

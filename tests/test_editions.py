@@ -14,6 +14,7 @@ import pytest
 
 from pipelines.contracts import PUBLISHED_TABLES
 from pipelines.errors import EditionError
+from pipelines.policy import METHOD_VERSION
 from pipelines.settings import Workspace
 from pipelines.warehouse import editions
 from pipelines.warehouse.store import content_digest, frame_schema
@@ -25,7 +26,7 @@ def edition_row(**changes: object) -> dict[str, object]:
     return {
         "as_of_at": datetime.fromisoformat("2026-10-09T18:00:00"),
         "published_at": datetime.fromisoformat("2026-11-22T06:00:00"),
-        "method_version": "1",
+        "method_version": METHOD_VERSION,
         "reporting_currency": "USD",
         "input_digest": "d" * 64,
         "company_name": None,

@@ -56,6 +56,8 @@ class LandingPolicy:
     """The deal correction is shrunk by n/(n+2)."""
     call_prior_sd: float = 0.15
     """Calls lean by some 15 %: the call's correction is shrunk by .15²/(.15² + s²/n)."""
+    least_weight: float = 0.1
+    """Either method keeps a tenth of the combination: a width is estimated too, and nobody is certain."""
     own_new_business: float = 0.5
     """Share of created-and-won business that stays with the person who had it; the rest may fall to anyone."""
     run_rate_limit: float = 2.0

@@ -3,8 +3,9 @@
 ``landing``: period × week × scope × method × level; ``estimate`` is the median, so it lies inside every range and half
 the odds lie above it; ``mean_amount`` adds up over scopes (method ``deals`` alone: the mean of the exponential of a
 Student-t does not exist). ``status``: ``ok``; ``deals_only`` / ``call_only`` (``combined`` rests on one method);
-``not_enough_history`` (fewer closed periods at this week than the policy asks: no numbers); ``no_call`` (nothing
-called for the period). ``unmodelled_count``: open deals without an amount, or with odds nothing is known of.
+``not_enough_history`` (fewer closed periods at this week than the policy asks: no numbers); ``no_call`` (nothing called
+for the period). ``deals_weight_rate``: weight of ``deals`` in ``combined``, where both speak. ``unmodelled_count``:
+open deals without an amount, or with odds nothing is known of.
 ``landing_quantiles``: ... × ``quantile`` 0.01 to 0.99. ``landing_dots``: ``combined`` at twenty equally likely levels,
 (i − ½)/20. ``landing_swings``: scope × its weightiest open deals: ``swing_amount`` landing if won minus if not, all
 else equal (its mean amount at close), ``share_of_gap_rate`` that ÷ (call − closed), and the odds of the call either
@@ -41,6 +42,7 @@ LANDING: Columns = {
     "level": pl.Float64(),
     "as_of_at": pl.Datetime("us"),
     "closed_amount": pl.Float64(),
+    "deals_weight_rate": pl.Float64(),
     "estimate": pl.Float64(),
     "lower": pl.Float64(),
     "upper": pl.Float64(),
@@ -194,9 +196,11 @@ class LandingTables:
                 outside = (None, None) if gaps is None else (int(gaps[row, 1]), float(gaps[row, 2]))
                 for index, level in enumerate(self.levels):
                     lower, upper = ends[2 * index], ends[2 * index + 1]
+                    is_both = method == "combined" and self._status[line.scope][method] == "ok"
                     self._landing.append(
                         (
-                            *(line.scope, method, level, self.as_of_at, line.closed_amount, estimate, lower, upper),
+                            *(line.scope, method, level, self.as_of_at, line.closed_amount),
+                            *(float(weight[row]) if is_both else None, estimate, lower, upper),
                             *(mean, line.call_amount, line.quota_amount, call_rate, quota_rate),
                             *(periods[method][row], open_count, *outside, self._status[line.scope][method]),
                         )

@@ -57,10 +57,10 @@ class Swing:
 class Outlook:
     """**Where the period lands.** The middle of the range, and the ends that hold what lands with chance ``level``.
 
-    Half of it is a simulation of the open deals, each with the chance that deals like it have had from this week on,
-    all of them moved by one shock that a period's deals share, business not yet opened included; half is the call in
-    force, corrected for how calls at this week have landed. ``status`` says which of the two it rests on (``ok``: on
-    both).
+    One part of it is a simulation of the open deals, each with the chance that deals like it have had from this week
+    on, all of them moved by one shock that a period's deals share, business not yet opened included; the other is the
+    call in force, corrected for how calls at this week have landed. The part whose own range is narrower weighs more.
+    ``status`` says which of the two it rests on (``ok``: on both).
     ``dots``: twenty equally likely outcomes, lowest first, counted from the distribution itself.
     """
 

@@ -13,7 +13,7 @@ from polars.testing import assert_frame_equal
 
 from pipelines.engine.coverage import backtest_rows, coverage
 from pipelines.engine.deal_book import LandingInputs, LandingPolicy
-from pipelines.engine.landing import LandingResult, deal_weight, fit_call, landing, landing_backtest, seed_of
+from pipelines.engine.landing import LandingResult, fit_call, landing, landing_backtest, precision_weight, seed_of
 from pipelines.engine.landing_tables import probability_of_reaching, quantile_at
 from tests.benchmarks.planted import Shape, planted_company, target_of
 
@@ -66,9 +66,22 @@ def test_chance_of_a_line_from_quantiles() -> None:
     assert probability_of_reaching(frame.clear(), 500.0) is None
 
 
-def test_weights_stay_equal_below_twelve_periods() -> None:
-    assert deal_weight(1.0, 3.0, 11) == 0.5
-    assert deal_weight(1.0, 3.0, 12) == pytest.approx(0.625)  # 1/WIS gives 3/4; halfway to one half
+def test_the_narrower_method_weighs_more() -> None:
+    """Widths of .8 and 1.6 (levels .1 to .9 of straight lines): precisions 4 to 1, so four fifths to the first."""
+    line = np.linspace(0.0, 1.0, 1001)[None, :]
+    assert precision_weight(10 + line, 20 + 2 * line, 0.1)[0] == pytest.approx(0.8)
+    assert precision_weight(10 + 2 * line, 20 + line, 0.1)[0] == pytest.approx(0.2)
+    assert precision_weight(10 + line, 20 + line, 0.1)[0] == pytest.approx(0.5)
+
+
+def test_neither_method_is_left_alone_and_none_without_a_width_counts_more() -> None:
+    line = np.linspace(0.0, 1.0, 101)[None, :]
+    assert precision_weight(0 * line, line, 0.1).tolist() == [0.9]
+    assert precision_weight(line, 0 * line, 0.1).tolist() == [0.1]
+    assert precision_weight(0 * line, 0 * line, 0.1).tolist() == [0.5]
+    assert precision_weight(line, np.full_like(line, np.nan), 0.1).tolist() == [0.5]
+    scaled = precision_weight(1e6 * line, 3e6 * line, 0.0)
+    assert scaled == pytest.approx(precision_weight(line, 3 * line, 0.0)), "currency scales out"
 
 
 # By the literature
@@ -113,9 +126,15 @@ def test_ranges_of_reps_do_not_add_up_but_cover_less_together(result: LandingRes
     assert width["company"] < sum(value for scope, value in width.items() if scope.startswith("rep"))
 
 
-def test_combined_is_midway_at_every_quantile(result: LandingResult) -> None:
+def test_combined_lies_between_at_every_quantile_by_the_weight_it_states(result: LandingResult) -> None:
+    """The weight by another road: from the published ends of the two methods' own 80 % ranges."""
     wide = result.quantiles.filter(pl.col("scope") == "team1").pivot("method", index="quantile", values="amount")
-    np.testing.assert_allclose(wide["combined"], (wide["deals"] + wide["call"]) / 2)
+    stated = _row(result, "team1")["deals_weight_rate"]
+    np.testing.assert_allclose(wide["combined"], stated * wide["deals"] + (1 - stated) * wide["call"])
+    deals, call = (_row(result, "team1", method) for method in ("deals", "call"))
+    precision = [1 / (row["upper"] - row["lower"]) ** 2 for row in (deals, call)]
+    assert stated == pytest.approx(precision[0] / sum(precision), rel=1e-6)
+    assert deals["deals_weight_rate"] is None
 
 
 def test_same_seed_same_numbers_in_any_row_order(company: LandingInputs, result: LandingResult) -> None:
@@ -325,18 +344,11 @@ def test_without_deals_the_call_speaks_alone(company: LandingInputs, result: Lan
     assert _row(found)["upper"] == pytest.approx(_row(result, method="call")["upper"])
 
 
-def test_weights_move_the_combination(company: LandingInputs, result: LandingResult) -> None:
+def test_single_deals_can_be_left_out(company: LandingInputs, result: LandingResult) -> None:
     found = landing(
-        company,
-        period_start_on=target_of(company),
-        week_of_period=4,
-        seed=11,
-        policy=POLICY,
-        deal_weights={"company": 1.0},
-        with_swings=False,
+        company, period_start_on=target_of(company), week_of_period=4, seed=11, policy=POLICY, with_swings=False
     )
-    assert _row(found)["lower"] == _row(result, method="deals")["lower"]
-    assert _row(found, "team1")["lower"] == _row(result, "team1")["lower"]
+    assert _row(found)["lower"] == _row(result)["lower"]
     assert found.swings.is_empty()
 
 

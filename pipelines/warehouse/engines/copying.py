@@ -70,7 +70,8 @@ def _copy(engine: Remote, con: duckdb.DuckDBPyConnection, table: InputTable) -> 
     )
     schema = {
         **frame_schema(table.schema),
-        "other_columns": pl.String(), "load_id": pl.Int64(), "line": pl.Int64(), "key_hash": pl.String(), "row_hash": pl.String(),
+        "other_columns": pl.String(), "load_id": pl.Int64(), "line": pl.Int64(),
+        "key_hash": pl.String(), "row_hash": pl.String(),
     }  # fmt: skip
     target = engine.landed(f"landed_{table.name}")
     engine.lay(target, pl.DataFrame(schema=schema))
@@ -107,7 +108,8 @@ def _show_own(engine: Remote, table: InputTable, columns: set[str], load_id: int
     )
     engine.show(
         engine.landed(f"landed_{table.name}"),
-        f"select {', '.join(table.columns)}, cast(null as varchar) as other_columns, cast({load_id} as bigint) as load_id, {line} as line, "
+        f"select {', '.join(table.columns)}, cast(null as varchar) as other_columns, "
+        f"cast({load_id} as bigint) as load_id, {line} as line, "
         f"{key} as key_hash, '' as row_hash from (select {said} from own_{table.name}) as typed",
     )
     shown = engine.landed(f"landed_{table.name}")
