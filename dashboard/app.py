@@ -12,6 +12,7 @@ import streamlit as st
 
 from dashboard import filters, shelf, theme, wording_reconcile
 from dashboard.filters import Filters
+from dashboard.language import say
 from dashboard.views import (
     data,
     edition,
@@ -35,7 +36,7 @@ from pipelines.warehouse.editions import EditionRef
 
 ASSETS = Path(__file__).with_name("assets")
 ABOUT = "Forecast Trust tells a company whether its sales forecast can be believed, and how it knows."
-SIMULATED = ":orange-badge[:material/science: Simulated company: no real person or deal]"
+SIMULATED = say(":orange-badge[:material/science: Simulated company: no real person or deal]")
 
 log = logging.getLogger("forecast_trust")
 
@@ -96,9 +97,12 @@ def boundary() -> Iterator[None]:
         reference = uuid.uuid4().hex[:8]
         log.exception("Unexpected error %s", reference)
         st.error(
-            "This page could not be drawn, and that is our fault, not yours.\n\n"
-            f"Reload it; if that does not help, report error **{reference}**: the details stand beside that number in "
-            "the output of `forecast-trust dashboard`.",
+            say(
+                "This page could not be drawn, and that is our fault, not yours.\n\nReload it; if that does not "
+                "help, report error **{reference}**: the details stand beside that number in the output of "
+                "`forecast-trust dashboard`.",
+                reference=reference,
+            ),
             icon=":material/error:",
         )
 

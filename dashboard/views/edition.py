@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from dashboard import filters, theme, wording, wording_record
+from dashboard.language import say
 from dashboard.views import parts
 from pipelines.errors import TrustError
 from pipelines.warehouse.editions import EditionRef
@@ -30,20 +31,20 @@ def not_here(edition_id: str, offered: Sequence[tuple[str, str]]) -> None:
 
 def unreadable(error: TrustError, offered: Sequence[tuple[str, str]]) -> None:
     """The link names an edition whose file is damaged, or of another version."""
-    st.title("That edition cannot be read", anchor=False)
+    st.title(say("That edition cannot be read"), anchor=False)
     st.error(theme.escape(f"{error.problem} {error.remedy}").replace("\\`", "`"), icon=":material/error:")
     _others(offered)
 
 
 def _others(offered: Sequence[tuple[str, str]]) -> None:
     _way_back()
-    st.caption("On this record:")
+    st.caption(say("On this record:"))
     for edition_id, label in offered[:10]:
         st.button(theme.escape(label), key=f"read-{edition_id}", type="tertiary", on_click=_read, args=(edition_id,))
 
 
 def _way_back() -> None:
-    st.button("Back to the current edition", icon=":material/undo:", key="back", on_click=_read, args=(None,))
+    st.button(say("Back to the current edition"), icon=":material/undo:", key="back", on_click=_read, args=(None,))
 
 
 def _read(edition_id: str | None) -> None:

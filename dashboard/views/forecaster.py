@@ -8,6 +8,7 @@ from dashboard import answers, tables, theme, wording
 from dashboard.answers import ForecasterAnswer
 from dashboard.charts.track_record import OpenPeriod, track_record
 from dashboard.filters import Filters, is_dark
+from dashboard.language import say
 from dashboard.tables import Column
 from dashboard.views import parts
 from pipelines.engine import bias, expectation
@@ -20,12 +21,12 @@ def page(filters: Filters) -> None:
     asked = parts.chosen_forecaster()
     parts.choose_forecaster(everybody.rows.select("forecaster_id", "name").rows())
     if asked is None:
-        st.title("Whose calls?", anchor=False)
+        st.title(say("Whose calls?"), anchor=False)
         parts.said(wording.nobody_chosen())
         return
     answer = answers.forecaster(filters, asked)
     if answer is None:
-        st.title("This forecaster is not in the edition", anchor=False)
+        st.title(say("This forecaster is not in the edition"), anchor=False)
         parts.said(wording.unknown_forecaster(asked))
         return
     _who(answer)
@@ -115,9 +116,9 @@ def _horizons(answer: ForecasterAnswer) -> None:
     st.subheader(wording.horizons_title(answer.context.noun), anchor=False)
     st.html(
         tables.table(
-            (Column("Call made at"), *(Column(name, is_number=True) for name in ("Lands at", "Range", "n"))),
+            (Column(say("Call made at")), *(Column(name, is_number=True) for name in ("Lands at", "Range", "n"))),
             wording.horizon_rows(answer.horizons.iter_rows(named=True)),
-            caption="Landing rate by week of the call",
+            caption=say("Landing rate by week of the call"),
         )
     )
     st.caption(theme.escape(wording.horizons_caption(answer.context.policy.level)))
@@ -128,5 +129,5 @@ def _table(answer: ForecasterAnswer) -> None:
     noun = answer.context.noun
     columns = (Column(noun.capitalize()), *(Column(name, is_number=True) for name in wording.RECORD_COLUMNS[:-1]))
     rows = wording.record_rows(answer.record.reverse().iter_rows(named=True), answer.context.currency, callers=False)
-    with st.expander(f"Every {noun} at week {answer.context.week}, to the cent"):
-        st.html(tables.table(columns, rows, caption=f"Called and landed per {noun}"))
+    with st.expander(say("Every {noun} at week {week}, to the cent", noun=noun, week=answer.context.week)):
+        st.html(tables.table(columns, rows, caption=say("Called and landed per {noun}", noun=noun)))

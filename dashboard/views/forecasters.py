@@ -10,6 +10,7 @@ from dashboard.answers import ForecastersAnswer
 from dashboard.charts.caterpillar import caterpillar
 from dashboard.charts.funnel import funnel
 from dashboard.filters import Filters, is_dark
+from dashboard.language import say
 from dashboard.views import parts
 from pipelines.engine import bias, team, verdict
 from pipelines.engine import funnel as funnel_engine
@@ -23,7 +24,7 @@ FEWEST = 3
 
 def page(filters: Filters) -> None:
     answer = answers.forecasters(filters)
-    st.title("Who leans, which way, and how surely?", anchor=False)
+    st.title(say("Who leans, which way, and how surely?"), anchor=False)
     if not answer.has_calls:
         for sentence in wording.without_calls(True):
             parts.said(sentence)
@@ -121,7 +122,7 @@ def _funnel(answer: ForecastersAnswer) -> None:
 
 def _words(answer: ForecastersAnswer) -> None:
     context = answer.context
-    st.subheader("What a word takes", anchor=False)
+    st.subheader(say("What a word takes"), anchor=False)
     parts.said(wording.what_a_word_takes(context.policy, context.noun))
     parts.how_computed(
         bias.forecaster_bias, bias.classify, verdict.differ, team.heterogeneity_p_value, funnel_engine.funnel_limits
@@ -130,7 +131,7 @@ def _words(answer: ForecastersAnswer) -> None:
 
 def _table(answer: ForecastersAnswer) -> None:
     context = answer.context
-    st.subheader("Everybody", anchor=False)
+    st.subheader(say("Everybody"), anchor=False)
     rates = {
         "estimate": "Lands at",
         "lower": "from",
@@ -143,16 +144,16 @@ def _table(answer: ForecastersAnswer) -> None:
     st.dataframe(
         answer.table,
         column_config={
-            "name": TextColumn("Forecaster", pinned=True),
-            "team": TextColumn("Team"),
-            "word": TextColumn("Calls"),
+            "name": TextColumn(say("Forecaster"), pinned=True),
+            "team": TextColumn(say("Team")),
+            "word": TextColumn(say("Calls")),
             "period_count": NumberColumn(f"{context.noun.capitalize()}s"),
             **{name: NumberColumn(label, format="percent") for name, label in rates.items()},
-            "forecast_amount": NumberColumn(f"Called{unit}", format="accounting"),
-            "actual_amount": NumberColumn(f"Landed{unit}", format="accounting"),
+            "forecast_amount": NumberColumn(say("Called{unit}", unit=unit), format="accounting"),
+            "actual_amount": NumberColumn(say("Landed{unit}", unit=unit), format="accounting"),
         },
         hide_index=True,
         placeholder=theme.MISSING,
         key="everybody",
-        alt="Every forecaster with the landing rate of their calls, its range and the record behind it",
+        alt=say("Every forecaster with the landing rate of their calls, its range and the record behind it"),
     )

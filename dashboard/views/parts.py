@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from dashboard import definitions, theme, wording
+from dashboard.language import say
 
 
 def how_computed(*sources: Callable[..., object], label: str = "How computed") -> None:
@@ -57,8 +58,16 @@ def choose_period(labels: list[str], *, key: str) -> str:
     """A period by its label, in the URL under ``key``; the first one unless another is asked for."""
     asked = st.query_params.get(key)
     if asked is not None and asked not in labels:
-        st.warning(theme.escape(f"Period “{asked}” has nothing to show here; {labels[0]} is shown instead."))
-    return str(st.selectbox("Period", labels, key=key, bind="query-params", width=210, label_visibility="collapsed"))
+        st.warning(
+            theme.escape(
+                say(
+                    "Period “{asked}” has nothing to show here; {shown} is shown instead.", asked=asked, shown=labels[0]
+                )
+            )
+        )
+    return str(
+        st.selectbox(say("Period"), labels, key=key, bind="query-params", width=210, label_visibility="collapsed")
+    )
 
 
 def page_at(url_path: str, title: str) -> st.Page:
@@ -79,11 +88,11 @@ def choose_forecaster(people: list[tuple[str, str]]) -> None:
     names = dict(people)
     asked = chosen_forecaster()
     found = st.selectbox(
-        "One forecaster's page",
+        say("One forecaster's page"),
         list(names),
         index=list(names).index(asked) if asked in names else None,
         format_func=lambda person: names[person],
-        placeholder="Find a forecaster",
+        placeholder=say("Find a forecaster"),
         width=280,
     )
     if found is not None and found != asked:

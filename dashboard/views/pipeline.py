@@ -13,6 +13,7 @@ from dashboard.answers_pipeline import PipelineAnswer, Rate
 from dashboard.charts.intervals import intervals
 from dashboard.charts.rate_history import rate_history
 from dashboard.filters import Filters, is_dark
+from dashboard.language import say
 from dashboard.tables import Column
 from dashboard.views import parts
 from pipelines.engine import health, stability
@@ -28,7 +29,15 @@ def page(filters: Filters) -> None:
     st.title(
         theme.escape(wording_pipeline.title(answer.measures, context.noun, has_deals=answer.has_deals)), anchor=False
     )
-    st.caption(theme.escape(f"{wording_pipeline.opened(context.scope_name)} · as of {theme.instant(context.as_of_at)}"))
+    st.caption(
+        theme.escape(
+            say(
+                "{scope_name} · as of {as_of}",
+                scope_name=wording_pipeline.opened(context.scope_name),
+                as_of=theme.instant(context.as_of_at),
+            )
+        )
+    )
     if not answer.has_deals:
         for sentence in wording_pipeline.no_deals(context.noun):
             parts.said(sentence)
@@ -45,7 +54,7 @@ def page(filters: Filters) -> None:
 
 
 def _sentences(answer: PipelineAnswer) -> None:
-    st.subheader("What the deals say", anchor=False)
+    st.subheader(say("What the deals say"), anchor=False)
     parts.listed(wording_pipeline.sentences(answer.measures, answer.context.noun, answer.context.currency))
     for sentence in wording_pipeline.missing(has_history=answer.has_history, has_quotas=answer.has_quotas):
         st.caption(theme.escape(sentence))
@@ -66,7 +75,7 @@ def _shares(answer: PipelineAnswer) -> None:
 
 
 def _rates(answer: PipelineAnswer) -> None:
-    st.header("Are our conversion rates constant?", anchor=False)
+    st.header(say("Are our conversion rates constant?"), anchor=False)
     words = [str(rate.verdict["direction"]) for rate in answer.rates]
     whole = "" if answer.context.scope == COMPANY_SCOPE else " (of the whole company)"
     parts.said(f"{wording_pipeline.rates_title(words)}{whole}.")
@@ -77,7 +86,7 @@ def _rates(answer: PipelineAnswer) -> None:
     _grid([rate for rate, split in zip(answer.rates, is_split, strict=True) if not split], answer.context.noun)
     parts.how_computed(stability.rate_stability, stability.verdict, stability.coverage_stability)
     if any(is_split):
-        with st.expander("The same by sales motion"):
+        with st.expander(say("The same by sales motion")):
             _grid([rate for rate, split in zip(answer.rates, is_split, strict=True) if split], answer.context.noun)
 
 
@@ -113,7 +122,7 @@ def _rate(rate: Rate, noun: str) -> None:
 def _splits(answer: PipelineAnswer) -> None:
     if answer.splits.is_empty():
         return
-    st.header("Which deals are won?", anchor=False)
+    st.header(say("Which deals are won?"), anchor=False)
     st.caption(theme.escape(wording_pipeline.splits_caption(answer.context.policy.level)))
     top = answers_pipeline.common_top(answer.splits)
     groups = answer.splits.partition_by("measure", maintain_order=True)
@@ -126,7 +135,7 @@ def _splits(answer: PipelineAnswer) -> None:
 
 def _split(rows: pl.DataFrame, top: float) -> None:
     split = str(rows["split"][0])
-    st.markdown(f"**By {theme.escape(split)}**")
+    st.markdown(say("**By {split}**", split=theme.escape(split)))
     st.plotly_chart(
         intervals(rows=rows, dark=is_dark(), top=top),
         key=f"split-{rows['measure'][0]}",
@@ -143,31 +152,31 @@ def _deals(answer: PipelineAnswer) -> None:
     context = answer.context
     unit = "" if context.currency == theme.NO_CURRENCY else f", {context.currency}"
     if answer.deals.height < answer.flagged_count:
-        st.caption(f"The {theme.count(answer.deals.height)} largest are listed; the export has all.")
+        st.caption(say("The {count} largest are listed; the export has all.", count=theme.count(answer.deals.height)))
     st.dataframe(
         answer.deals,
         column_config={
-            "name": TextColumn("Deal", pinned=True),
-            "account_name": TextColumn("Account"),
-            "owner": TextColumn("Owner"),
-            "stage": TextColumn("Stage"),
-            "amount": NumberColumn(f"Amount{unit}", format="accounting"),
-            "close_on": DateColumn("Close date", format="D MMM YYYY"),
-            "age_days": NumberColumn("Age, days"),
-            "push_count": NumberColumn("Pushes"),
-            "why": TextColumn("Why"),
+            "name": TextColumn(say("Deal"), pinned=True),
+            "account_name": TextColumn(say("Account")),
+            "owner": TextColumn(say("Owner")),
+            "stage": TextColumn(say("Stage")),
+            "amount": NumberColumn(say("Amount{unit}", unit=unit), format="accounting"),
+            "close_on": DateColumn(say("Close date"), format="D MMM YYYY"),
+            "age_days": NumberColumn(say("Age, days")),
+            "push_count": NumberColumn(say("Pushes")),
+            "why": TextColumn(say("Why")),
         },
         hide_index=True,
         placeholder=theme.MISSING,
         key="worth-a-look",
-        alt="Open deals with a reason to look at them, largest first",
+        alt=say("Open deals with a reason to look at them, largest first"),
     )
 
 
 def _table(answer: PipelineAnswer) -> None:
     noun = answer.context.noun
     columns = (
-        Column("Measure"),
+        Column(say("Measure")),
         *(Column(name, is_number=True) for name in ("Now", "Range", "Deals", f"The four {noun}s before, latest first")),
     )
     rows = [
@@ -175,5 +184,5 @@ def _table(answer: PipelineAnswer) -> None:
         for measure, label in wording_pipeline.TABLE.items()
         if measure in answer.measures
     ]
-    with st.expander("Every measure, with what it rests on"):
-        st.html(tables.table(columns, rows, caption="Measures of the pipeline"))
+    with st.expander(say("Every measure, with what it rests on")):
+        st.html(tables.table(columns, rows, caption=say("Measures of the pipeline")))

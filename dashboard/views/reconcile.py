@@ -10,6 +10,7 @@ from dashboard import answers_miss, inventory, tables, theme, wording_reconcile
 from dashboard.answers_miss import AGES, ReconcileAnswer
 from dashboard.charts.waterfall import Step, waterfall
 from dashboard.filters import Filters, is_dark
+from dashboard.language import say
 from dashboard.tables import Column
 from dashboard.views import parts
 from dashboard.wording_reconcile import KINDS
@@ -22,7 +23,7 @@ SHOWN_ROWS = 2_000
 def page(filters: Filters) -> None:
     answer = answers_miss.reconcile(filters)
     if answer.status == "no_bookings":
-        st.title("Does closed won tie to the books?", anchor=False)
+        st.title(say("Does closed won tie to the books?"), anchor=False)
         for sentence in wording_reconcile.no_bookings():
             parts.said(sentence)
         return
@@ -80,25 +81,25 @@ def _bridge(answer: ReconcileAnswer) -> None:
 
 
 def _kinds(answer: ReconcileAnswer) -> None:
-    st.header("Breaks by kind", anchor=False)
+    st.header(say("Breaks by kind"), anchor=False)
     ages = [name for _, name in AGES]
     st.html(
         tables.table(
             (
-                Column("Kind"),
-                Column("Which"),
+                Column(say("Kind")),
+                Column(say("Which")),
                 *(Column(name, is_number=True) for name in ("Rows", "Closed won", "Booked", "Difference")),
                 *(Column(f"{name.capitalize()}{'' if 'day' in name else ' days'}", is_number=True) for name in ages),
             ),
             wording_reconcile.kind_rows(answer.kinds.iter_rows(named=True), ages, answer.currency),
-            caption="Breaks by kind, with money and age",
+            caption=say("Breaks by kind, with money and age"),
         )
     )
     parts.how_computed(reconciliation.reconciliation)
 
 
 def _rows(answer: ReconcileAnswer, filters: Filters) -> None:
-    st.header("Row by row", anchor=False)
+    st.header(say("Row by row"), anchor=False)
     present = answer.kinds["break_kind"].to_list()
     offered = [kind for kind in KINDS if kind in present and kind != "matched"]
     wanted = st.pills(
@@ -130,27 +131,27 @@ def _rows(answer: ReconcileAnswer, filters: Filters) -> None:
     st.dataframe(
         shown.head(SHOWN_ROWS),
         column_config={
-            "kind": TextColumn("Kind", pinned=True),
-            "deal": TextColumn("Deal"),
-            "bookings": TextColumn("Bookings"),
-            "account": TextColumn("Account"),
-            "owner": TextColumn("Owner"),
-            "closed_on": DateColumn("Won on"),
-            "booked_on": DateColumn("Booked on"),
-            "crm_amount": NumberColumn(f"Closed won{unit}", format="accounting"),
-            "booked_amount": NumberColumn(f"Booked{unit}", format="accounting"),
-            "difference_amount": NumberColumn(f"Difference{unit}", format="accounting"),
-            "rate_amount": NumberColumn(f"Of it by rate{unit}", format="accounting"),
-            "age_days": NumberColumn("Age, days"),
-            "matched_by": TextColumn("Matched by"),
+            "kind": TextColumn(say("Kind"), pinned=True),
+            "deal": TextColumn(say("Deal")),
+            "bookings": TextColumn(say("Bookings")),
+            "account": TextColumn(say("Account")),
+            "owner": TextColumn(say("Owner")),
+            "closed_on": DateColumn(say("Won on")),
+            "booked_on": DateColumn(say("Booked on")),
+            "crm_amount": NumberColumn(say("Closed won{unit}", unit=unit), format="accounting"),
+            "booked_amount": NumberColumn(say("Booked{unit}", unit=unit), format="accounting"),
+            "difference_amount": NumberColumn(say("Difference{unit}", unit=unit), format="accounting"),
+            "rate_amount": NumberColumn(say("Of it by rate{unit}", unit=unit), format="accounting"),
+            "age_days": NumberColumn(say("Age, days")),
+            "matched_by": TextColumn(say("Matched by")),
         },
         hide_index=True,
         placeholder=theme.MISSING,
         key="tie_rows",
-        alt="Won deals and bookings that do not tie, with amounts, owner and age",
+        alt=say("Won deals and bookings that do not tie, with amounts, owner and age"),
     )
     st.download_button(
-        "Download every row (CSV)",
+        say("Download every row (CSV)"),
         inventory.as_csv(answer.rows),
         file_name=f"reconciliation-{filters.edition_id}.csv",
         mime="text/csv",

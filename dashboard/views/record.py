@@ -11,6 +11,7 @@ from dashboard import answers_record, tables, theme, wording_record
 from dashboard.answers_record import LARGEST, LISTED, Line, RecordAnswer, SinceAnswer
 from dashboard.charts.waterfall import Step, waterfall
 from dashboard.filters import EDITION, Filters, is_dark
+from dashboard.language import say
 from dashboard.tables import Column
 from dashboard.views import parts
 from dashboard.wording_record import MOVEMENTS
@@ -36,19 +37,19 @@ def _first_listed() -> int:
     if count <= LISTED:
         return 0
     starts = {wording_record.listed_from(start, LISTED, count): start for start in range(0, count, LISTED)}
-    return starts[str(st.selectbox("Editions", list(starts), key="listed", bind="query-params", width=280))]
+    return starts[str(st.selectbox(say("Editions"), list(starts), key="listed", bind="query-params", width=280))]
 
 
 def _editions(answer: RecordAnswer) -> None:
     columns = (
-        Column("Edition", is_code=True, link=f"?{EDITION}={{}}"),
-        Column("As of"),
-        Column("Published"),
-        Column("Verdict then"),
-        Column("Files", is_number=True),
-        Column("Method"),
+        Column(say("Edition"), is_code=True, link=f"?{EDITION}={{}}"),
+        Column(say("As of")),
+        Column(say("Published")),
+        Column(say("Verdict then")),
+        Column(say("Files"), is_number=True),
+        Column(say("Method")),
     )
-    st.html(tables.table(columns, [_row(line) for line in answer.lines], caption="Editions on record"))
+    st.html(tables.table(columns, [_row(line) for line in answer.lines], caption=say("Editions on record")))
     for line in answer.lines:
         if line.problem:
             st.warning(theme.escape(f"{line.edition_id}: {line.problem} {line.remedy}"), icon=":material/error:")
@@ -70,7 +71,7 @@ def _row(line: Line) -> tuple[str | None, ...]:
 
 
 def _since(filters: Filters, answer: RecordAnswer) -> None:
-    st.header("What changed since", anchor=False)
+    st.header(say("What changed since"), anchor=False)
     if not answer.others:
         st.markdown(wording_record.nothing_older())
         return
@@ -80,8 +81,10 @@ def _since(filters: Filters, answer: RecordAnswer) -> None:
     usual = next((place for place, name in enumerate(ids.values()) if before and name == before.edition_id), 0)
     asked = st.query_params.get(SINCE)
     if asked is not None and asked not in ids:
-        st.warning(theme.escape(f"Edition “{asked}” is not on this record; another one is compared with."))
-    chosen = st.selectbox("Compared with", labels, index=usual, key=SINCE, bind="query-params", width=280)
+        st.warning(
+            theme.escape(say("Edition “{asked}” is not on this record; another one is compared with.", asked=asked))
+        )
+    chosen = st.selectbox(say("Compared with"), labels, index=usual, key=SINCE, bind="query-params", width=280)
     found = answers_record.since(filters, ids[str(chosen)])
     chart, said = st.columns([3, 2], gap="large")
     with chart:
@@ -137,22 +140,22 @@ def _deals(found: SinceAnswer) -> None:
             .select("name", "account_name", "owner", "movement", "amount", "change_count", "moved_at", "opportunity_id")
             .with_columns(movement=found.rows.head(LARGEST)["movement"].replace(names)),
             column_config={
-                "name": TextColumn("Deal", pinned=True),
-                "account_name": TextColumn("Account"),
-                "owner": TextColumn("Owner"),
-                "movement": TextColumn("What happened"),
-                "amount": NumberColumn(f"Amount{unit}", format="accounting"),
-                "change_count": NumberColumn("Times"),
-                "moved_at": DateColumn("Last on", format="D MMM YYYY"),
-                "opportunity_id": TextColumn("Id"),
+                "name": TextColumn(say("Deal"), pinned=True),
+                "account_name": TextColumn(say("Account")),
+                "owner": TextColumn(say("Owner")),
+                "movement": TextColumn(say("What happened")),
+                "amount": NumberColumn(say("Amount{unit}", unit=unit), format="accounting"),
+                "change_count": NumberColumn(say("Times")),
+                "moved_at": DateColumn(say("Last on"), format="D MMM YYYY"),
+                "opportunity_id": TextColumn(say("Id")),
             },
             hide_index=True,
             placeholder=theme.MISSING,
             key="since-deals",
-            alt="Every deal that changed the pipeline between the two editions, largest first",
+            alt=say("Every deal that changed the pipeline between the two editions, largest first"),
         )
         st.download_button(
-            "All changes as CSV",
+            say("All changes as CSV"),
             data=lambda: found.rows.write_csv().encode(),
             file_name=f"changes-{found.older.edition_id}-{found.newer.edition_id}.csv",
             mime="text/csv",
@@ -172,12 +175,16 @@ def _deals(found: SinceAnswer) -> None:
             )
             for row in found.owners.head(50).to_dicts()
         ]
-        columns = (Column("Deal"), Column("Account"), Column("Owner then"), Column("Owner now"))
-        st.html(tables.table((*columns, Column("Amount", is_number=True)), rows, caption="Deals that changed owner"))
+        columns = (Column(say("Deal")), Column(say("Account")), Column(say("Owner then")), Column(say("Owner now")))
+        st.html(
+            tables.table(
+                (*columns, Column(say("Amount"), is_number=True)), rows, caption=say("Deals that changed owner")
+            )
+        )
 
 
 def _said(found: SinceAnswer) -> None:
-    st.subheader("What was said, then and now", anchor=False)
+    st.subheader(say("What was said, then and now"), anchor=False)
     currency = found.newer.reporting_currency
     parts.listed(
         [
@@ -189,16 +196,20 @@ def _said(found: SinceAnswer) -> None:
 
 
 def _verified(filters: Filters, answer: RecordAnswer) -> None:
-    st.header("Is it as it was published?", anchor=False)
-    if st.button("Verify this edition", icon=":material/verified:", key="verify"):
-        with st.spinner("Recomputing digests"):
+    st.header(say("Is it as it was published?"), anchor=False)
+    if st.button(say("Verify this edition"), icon=":material/verified:", key="verify"):
+        with st.spinner(say("Recomputing digests")):
             found = answers_record.verify(filters)
         said = wording_record.verified_title(found.broken_count, unknown=bool(found.lookup_problem))
         (st.error if found.broken_count else st.success)(theme.escape(said))
         if found.lookup_problem:
             st.warning(theme.escape(found.lookup_problem).replace("\\`", "`"))
         rows = [(name.capitalize(), "holds" if ok else "BROKEN", detail) for name, ok, detail in found.findings]
-        st.html(tables.table((Column("Check"), Column("Found"), Column("Detail")), rows, caption="Checks"))
+        st.html(
+            tables.table(
+                (Column(say("Check")), Column(say("Found")), Column(say("Detail"))), rows, caption=say("Checks")
+            )
+        )
         st.caption(theme.escape(wording_record.file_digest(found.sha256, found.size)))
     else:
         st.caption(wording_record.verify_caption())
@@ -215,26 +226,28 @@ def _verified(filters: Filters, answer: RecordAnswer) -> None:
     ]
     with st.expander(wording_record.inputs_label(answer.inputs.height)):
         columns = (
-            Column("File"),
-            Column("Table"),
-            Column("Rows", is_number=True),
-            Column("Set aside", is_number=True),
-            Column("Landed"),
-            Column("sha256", is_code=True),
+            Column(say("File")),
+            Column(say("Table")),
+            Column(say("Rows"), is_number=True),
+            Column(say("Set aside"), is_number=True),
+            Column(say("Landed")),
+            Column(say("sha256"), is_code=True),
         )
-        st.html(tables.table(columns, files, caption="Files this edition was made from"))
-        st.caption(theme.escape(f"Digest of everything visible in them: {answer.read.input_digest}."))
+        st.html(tables.table(columns, files, caption=say("Files this edition was made from")))
+        st.caption(
+            theme.escape(say("Digest of everything visible in them: {digest}.", digest=answer.read.input_digest))
+        )
 
 
 def _downloads(answer: RecordAnswer) -> None:
     ref = answer.read
-    st.header("Take it with you", anchor=False)
+    st.header(say("Take it with you"), anchor=False)
     st.caption(wording_record.download_caption())
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        table = str(st.selectbox("Published table", sorted(PUBLISHED_TABLES), key="download-table", width=280))
+        table = str(st.selectbox(say("Published table"), sorted(PUBLISHED_TABLES), key="download-table", width=280))
         for file_format, mime in (("csv", "text/csv"), ("parquet", "application/vnd.apache.parquet")):
             st.download_button(
-                f"{table} as {file_format.upper() if file_format == 'csv' else 'Parquet'}",
+                say("{table} as {kind}", table=table, kind=file_format.upper() if file_format == "csv" else "Parquet"),
                 data=partial(answers_record.table_file, ref, table, file_format),
                 file_name=f"{ref.edition_id}-{table}.{file_format}",
                 mime=mime,
@@ -242,7 +255,7 @@ def _downloads(answer: RecordAnswer) -> None:
                 key=f"download-{file_format}",
             )
         st.download_button(
-            "The edition itself",
+            say("The edition itself"),
             data=ref.path.read_bytes,
             file_name=ref.path.name,
             mime="application/octet-stream",

@@ -12,6 +12,7 @@ from dashboard.answers import Context
 from dashboard.assumptions import KINDS, Said, ScenarioAnswer
 from dashboard.charts.dots import Across, dotplot
 from dashboard.filters import Filters, is_dark
+from dashboard.language import say
 from dashboard.views import parts
 from pipelines.engine import scenario
 from pipelines.engine.outlook import Outlook
@@ -34,7 +35,7 @@ def bench(filters: Filters, context: Context, outlook: Outlook) -> None:
             _ask(answer, context)
             _assumed(answer, context)
             st.caption(theme.escape(wording_scenario.HONEST))
-            parts.how_computed(scenario.scenario, label="How a scenario is computed")
+            parts.how_computed(scenario.scenario, label=say("How a scenario is computed"))
         with told:
             _told(answer, context, outlook)
 
@@ -42,30 +43,30 @@ def bench(filters: Filters, context: Context, outlook: Outlook) -> None:
 def _ask(answer: ScenarioAnswer, context: Context) -> None:
     deals = {deal.opportunity_id: deal for deal in answer.deals}
     chosen = st.selectbox(
-        "Deal",
+        say("Deal"),
         list(deals),
         index=None,
         format_func=lambda key: wording_scenario.deal_label(deals[key], context.currency),
-        placeholder="Name one of the weightiest open deals",
+        placeholder=say("Name one of the weightiest open deals"),
         key="what-if-deal",
     )
     left, right = st.columns(2)
     kind = left.selectbox(
-        "Assume that it",
+        say("Assume that it"),
         KINDS,
         format_func=lambda kind: wording_scenario.kind_label(kind, context.noun),
         key="what-if-kind",
     )
     _value(right, kind, answer.period_end_on)
     kept = [said for said, _, _ in answer.assumed]
-    st.button("Assume it", disabled=chosen is None, icon=":material/add:", on_click=_add, args=(kept,))
+    st.button(say("Assume it"), disabled=chosen is None, icon=":material/add:", on_click=_add, args=(kept,))
 
 
 def _value(place: DeltaGenerator, kind: str, period_end_on: date) -> None:
     if kind == "cut":
-        place.number_input("Percent off", 1, 100, 10, key="what-if-cut")
+        place.number_input(say("Percent off"), 1, 100, 10, key="what-if-cut")
     elif kind == "rate":
-        place.number_input("Percent", 0, 100, 50, key="what-if-rate")
+        place.number_input(say("Percent"), 0, 100, 50, key="what-if-rate")
     elif kind == "date":
         place.date_input("New close date", period_end_on + timedelta(days=1), key="what-if-date")
 
@@ -87,9 +88,9 @@ def _assumed(answer: ScenarioAnswer, context: Context) -> None:
             parts.said(wording_scenario.assumption(said, deal, chance, context.frame))
             others = [other for other, _, _ in answer.assumed if other is not said]
             st.button(
-                "Undo",
+                say("Undo"),
                 key=f"what-if-undo-{place}",
-                help=theme.escape(f"No longer assume this of {deal.name}"),
+                help=theme.escape(say("No longer assume this of {name}", name=deal.name)),
                 on_click=_assume,
                 args=(others,),
             )

@@ -8,6 +8,7 @@ import streamlit as st
 
 from dashboard import answers_start, shelf, tables, theme, wording_start
 from dashboard.filters import Filters
+from dashboard.language import say
 from dashboard.tables import Column
 from dashboard.views import parts
 from pipelines import inbox, jobs
@@ -56,34 +57,40 @@ def _offer(workspace: Workspace) -> None:
     has_landed = workspace.landing.exists()
     left, right = st.columns([3, 2], gap="large")
     with left:
-        st.subheader("Drop your own files", anchor=False)
+        st.subheader(say("Drop your own files"), anchor=False)
         brought = st.file_uploader(
-            "CSV, TSV, Excel, JSON lines or Parquet, also zipped; several at once",
+            say("CSV, TSV, Excel, JSON lines or Parquet, also zipped; several at once"),
             type=sorted(suffix.removeprefix(".") for suffix in TABLE_SUFFIXES),
             accept_multiple_files=True,
             key="brought",
         )
         st.caption(
-            "Nothing leaves this machine. You see how each column was understood, and what would be set aside, before "
-            "anything lands."
+            say(
+                "Nothing leaves this machine. You see how each column was understood, and what would be set aside, "
+                "before "
+                "anything lands."
+            )
         )
         if brought:
             st.query_params[BATCH] = inbox.receive(workspace, [(file.name, file.getbuffer()) for file in brought])
             st.rerun()
     with right:
         if has_landed and shelf.current_id(workspace) is None:
-            st.subheader("Publish what has landed", anchor=False)
-            if st.button("Publish", type="primary", icon=":material/publish:"):
+            st.subheader(say("Publish what has landed"), anchor=False)
+            if st.button(say("Publish"), type="primary", icon=":material/publish:"):
                 _begin(workspace, "publish")
         elif not has_landed:
-            st.subheader("Or look at a simulated company", anchor=False)
-            st.markdown("40 reps over 12 quarters, with known leans planted in it. It takes about a minute.")
-            if st.button("Simulate a company", icon=":material/science:"):
+            st.subheader(say("Or look at a simulated company"), anchor=False)
+            st.markdown(say("40 reps over 12 quarters, with known leans planted in it. It takes about a minute."))
+            if st.button(say("Simulate a company"), icon=":material/science:"):
                 _begin(workspace, "demo")
-        st.subheader("What is enough", anchor=False)
+        st.subheader(say("What is enough"), anchor=False)
         st.markdown(
-            f"A spreadsheet with one row per forecaster and period: *{theme.escape(wording_start.PLAIN_TABLE)}*. "
-            "A CRM export of opportunities, and of the calls people made, says more."
+            say(
+                "A spreadsheet with one row per forecaster and period: *{columns}*. A CRM export of "
+                "opportunities, and of the calls people made, says more.",
+                columns=theme.escape(wording_start.PLAIN_TABLE),
+            )
         )
         _terminal(workspace)
 
@@ -93,7 +100,7 @@ def _terminal(workspace: Workspace) -> None:
     lines = [f"forecast-trust ingest FILES --workspace {quoted}", f"forecast-trust publish --workspace {quoted}"]
     if not workspace.landing.exists():
         lines.append(f"forecast-trust demo --workspace {quoted}")
-    with st.expander("The same from a terminal"):
+    with st.expander(say("The same from a terminal")):
         st.code("\n".join(lines), language=None, wrap_lines=True)
 
 
@@ -107,13 +114,13 @@ def _begin(workspace: Workspace, kind: str, token: str | None = None) -> None:
 
 def _review(workspace: Workspace, token: str) -> None:
     views = answers_start.waiting(workspace, token)
-    st.title("This is how your files were understood", anchor=False)
+    st.title(say("This is how your files were understood"), anchor=False)
     parts.said(wording_start.land_sentence(views))
     ready = any(view.table is not None and view.problem is None for view in views)
     with st.container(horizontal=True):
-        if st.button("Land and publish", type="primary", disabled=not ready, icon=":material/publish:"):
+        if st.button(say("Land and publish"), type="primary", disabled=not ready, icon=":material/publish:"):
             _begin(workspace, "bring", token)
-        if st.button("Take them back", icon=":material/delete:"):
+        if st.button(say("Take them back"), icon=":material/delete:"):
             inbox.discard(workspace, token)
             del st.query_params[BATCH]
             st.rerun()
@@ -132,29 +139,36 @@ def _table(workspace: Workspace, token: str, view: TableView, place: int) -> Non
             parts.said(sentence)
     if view.rejected_count:
         with st.expander(theme.escape(wording_start.rejects_label(view)), icon=":material/block:"):
-            columns = (*(Column(name) for name in wording_start.REJECT_HEADINGS[:-1]), Column("Money", is_number=True))
+            columns = (
+                *(Column(name) for name in wording_start.REJECT_HEADINGS[:-1]),
+                Column(say("Money"), is_number=True),
+            )
             rows = [wording_start.reject_row(row) for row in view.rejected.iter_rows(named=True)]
-            st.html(tables.table(columns, rows, caption=f"Rows of {view.file_name} that would be set aside"))
+            st.html(
+                tables.table(
+                    columns, rows, caption=say("Rows of {file_name} that would be set aside", file_name=view.file_name)
+                )
+            )
     if not view.columns:
         return
-    with st.expander("Columns", expanded=place == 0):
+    with st.expander(say("Columns"), expanded=place == 0):
         cells = [wording_start.column_row(column) for column in view.columns]
         cells += [wording_start.constant_row(*constant) for constant in view.constants]
         headings = [Column(name) for name in wording_start.COLUMN_HEADINGS]
-        st.html(tables.table(headings, cells, caption=f"Columns of {view.file_name}"))
+        st.html(tables.table(headings, cells, caption=say("Columns of {file_name}", file_name=view.file_name)))
         st.caption(theme.escape(wording_start.unused(view)))
-    with st.expander("Correct how it is read", expanded=view.problem is not None, icon=":material/edit:"):
+    with st.expander(say("Correct how it is read"), expanded=view.problem is not None, icon=":material/edit:"):
         _correct(workspace, token, view, place)
 
 
 def _correct(workspace: Workspace, token: str, view: TableView, place: int) -> None:
     names = list(INPUT_TABLES)
     table = st.selectbox(
-        "What one row is",
+        say("What one row is"),
         names,
         index=names.index(view.table) if view.table else None,
         format_func=wording_start.table_name,
-        placeholder="Choose a table",
+        placeholder=say("Choose a table"),
         key=f"table-{place}",
     )
     if table is None:
@@ -165,7 +179,7 @@ def _correct(workspace: Workspace, token: str, view: TableView, place: int) -> N
     with st.form(f"correction-{place}", border=False):
         dates, numbers, _ = st.columns(ACROSS)
         date_format = dates.selectbox(
-            "Order of dates",
+            say("Order of dates"),
             list(wording_start.DATE_ORDERS),
             index=list(wording_start.DATE_ORDERS).index(view.date_format)
             if view.date_format in wording_start.DATE_ORDERS
@@ -174,7 +188,7 @@ def _correct(workspace: Workspace, token: str, view: TableView, place: int) -> N
             key=f"dates-{place}",
         )
         decimal = numbers.selectbox(
-            "Decimal sign",
+            say("Decimal sign"),
             list(wording_start.DECIMALS),
             index=list(wording_start.DECIMALS).index(view.decimal),
             format_func=lambda sign: wording_start.DECIMALS[sign],
@@ -195,8 +209,11 @@ def _correct(workspace: Workspace, token: str, view: TableView, place: int) -> N
             answers_start.correction(workspace, token, view, Correction(table, changed, date_format, decimal))
             st.rerun()
     st.caption(
-        "Columns with \\* must come from somewhere. What you say is kept in this workspace and used for the next file "
-        "with the same header."
+        say(
+            "Columns with \\* must come from somewhere. What you say is kept in this workspace and used for the next "
+            "file "
+            "with the same header."
+        )
     )
 
 
@@ -212,7 +229,7 @@ def _progress(workspace: Workspace) -> None:
     for stage in job.stages:
         icon = ":blue[:material/check_circle:]" if stage.is_done else ":gray[:material/pending:]"
         st.markdown(f"{icon} {theme.escape(wording_start.stage_line(stage))}")
-    st.caption("You may leave this page; the work goes on, and this page shows it when you return.")
+    st.caption(say("You may leave this page; the work goes on, and this page shows it when you return."))
 
 
 def _outcome(workspace: Workspace, job: Job) -> None:
@@ -231,13 +248,13 @@ def _outcome(workspace: Workspace, job: Job) -> None:
         headings = (*(Column(name) for name in wording_start.REPORT_HEADINGS[:2]),)
         counted = (*(Column(name, is_number=True) for name in wording_start.REPORT_HEADINGS[2:]),)
         rows = [wording_start.report_row(report) for report in job.reports]
-        st.html(tables.table((*headings, *counted), rows, caption="What became of each file"))
+        st.html(tables.table((*headings, *counted), rows, caption=say("What became of each file")))
     with st.container(horizontal=True):
-        if job.edition_id is not None and st.button("See the verdict", type="primary", icon=":material/verified:"):
+        if job.edition_id is not None and st.button(say("See the verdict"), type="primary", icon=":material/verified:"):
             _on(workspace)
-        if job.edition_id is not None and st.button("See what was set aside", icon=":material/block:"):
+        if job.edition_id is not None and st.button(say("See what was set aside"), icon=":material/block:"):
             _on(workspace, "data")
-        if st.button("Bring another file" if job.edition_id else "Go back", icon=":material/upload_file:"):
+        if st.button(say("Bring another file") if job.edition_id else say("Go back"), icon=":material/upload_file:"):
             jobs.forget(workspace)
             st.rerun()
 

@@ -10,6 +10,7 @@ from dashboard.charts.coverage import coverage_strip
 from dashboard.charts.dots import Across, dotplot
 from dashboard.charts.track_record import OpenPeriod, track_record
 from dashboard.filters import Filters, is_dark
+from dashboard.language import say
 from dashboard.tables import Column
 from dashboard.views import parts, scenario
 from dashboard.views.typed_line import asked_line
@@ -91,7 +92,7 @@ def _latest(filters: Filters, answer: TrustAnswer) -> None:
         return
     with st.container(horizontal=True, vertical_alignment="center", key="latest"):
         st.caption(theme.escape(wording_record.latest_line(latest, answer.context.currency)), width="content")
-        st.page_link(parts.page_at("record", "Record"), label="What changed", icon=":material/history:")
+        st.page_link(parts.page_at("record", "Record"), label=say("What changed"), icon=":material/history:")
 
 
 def _cards(answer: TrustAnswer) -> None:
@@ -195,7 +196,7 @@ def _held(answer: TrustAnswer, found: Outlook) -> None:
     )
     parts.said(wording_landing.held_detail(found.held, frame.noun))
     parts.how_computed(coverage.coverage_verdict, LandingBacktest)
-    with st.expander(f"Every range at week {found.week}, to the cent"):
+    with st.expander(say("Every range at week {week}, to the cent", week=found.week)):
         columns = (
             Column(frame.noun.capitalize()),
             *(Column(name, is_number=True) for name in wording_landing.OUTLOOK_COLUMNS[:-1]),
@@ -206,14 +207,14 @@ def _held(answer: TrustAnswer, found: Outlook) -> None:
             tables.table(
                 columns,
                 wording_landing.held_rows(cells, answer.context.currency),
-                caption=f"Ranges as issued and what landed, per {frame.noun}",
+                caption=say("Ranges as issued and what landed, per {noun}", noun=frame.noun),
             )
         )
 
 
 def _why(answer: TrustAnswer) -> None:
     frame = answer.context.frame
-    st.subheader("Why this verdict", anchor=False)
+    st.subheader(say("Why this verdict"), anchor=False)
     for check in answer.checks:
         sentence = wording.check_sentence(check, frame, answer.grounds)
         st.markdown(f"{CHECKED[check.holds]} {wording.markdown(sentence)}")
@@ -231,8 +232,8 @@ def _table(answer: TrustAnswer) -> None:
     frame = answer.context.frame
     columns = (Column(frame.noun.capitalize()), *(Column(name, is_number=True) for name in wording.RECORD_COLUMNS))
     rows = wording.record_rows(answer.record.reverse().iter_rows(named=True), answer.context.currency, callers=True)
-    with st.expander(f"Every {frame.noun} at week {frame.week}, to the cent"):
-        st.html(tables.table(columns, rows, caption=f"Called and landed per {frame.noun}"))
+    with st.expander(say("Every {noun} at week {week}, to the cent", noun=frame.noun, week=frame.week)):
+        st.html(tables.table(columns, rows, caption=say("Called and landed per {noun}", noun=frame.noun)))
 
 
 def _without_calls(answer: TrustAnswer, filters: Filters) -> None:

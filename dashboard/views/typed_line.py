@@ -6,6 +6,7 @@ import streamlit as st
 
 from dashboard import answers_line, theme, wording_landing
 from dashboard.filters import Filters
+from dashboard.language import say
 from dashboard.typed import LONGEST, parse_amount
 from dashboard.views import parts
 from dashboard.wording import Frame
@@ -17,7 +18,7 @@ KEY = "line"
 def asked_line(filters: Filters, found: Outlook, frame: Frame) -> Line | None:
     """The line the reader typed, with its odds; None where nothing, or nothing that is an amount, was typed."""
     typed = st.text_input(
-        "The odds of any line",
+        say("The odds of any line"),
         key=KEY,
         bind="query-params",
         max_chars=LONGEST,

@@ -10,6 +10,7 @@ from dashboard.answers_value import Calibration, ValueAnswer
 from dashboard.charts.reliability import reliability
 from dashboard.charts.stairs import stairs
 from dashboard.filters import Filters, calls_label, is_dark
+from dashboard.language import say
 from dashboard.tables import Column
 from dashboard.views import parts
 from pipelines.engine import calibration, leaks, overrides, rationality, value_added
@@ -57,14 +58,14 @@ def _ladder(answer: ValueAnswer) -> None:
             infer_schema_length=None,
         )
         parts.finding(
-            f"Each step against the one before, {context.noun} by {context.noun}",
+            say("Each step against the one before, {noun} by {noun}", noun=context.noun),
             stairs(rows=drawn, first=wording_value.STEPS[rows[0]["reference_step"]], dark=is_dark()),
             alt=wording_value.stairs_alt(rows, context.currency),
             key="stairs",
             caption=wording_value.stairs_caption(value_added.VERDICT_LEVEL, rows[-1]["scale"]),
         )
     with said:
-        st.subheader("Does it help?", anchor=False)
+        st.subheader(say("Does it help?"), anchor=False)
         parts.listed(wording_value.step_sentence(row, context.noun, context.currency) for row in rows)
         for sentence in (
             wording_value.teams_sentence(answer.teams.to_dicts(), context.noun),
@@ -82,28 +83,28 @@ def _ladder(answer: ValueAnswer) -> None:
 def _pairs(answer: ValueAnswer) -> None:
     currency = answer.context.currency
     figures = [Column(name, is_number=True) for name in wording_value.PAIR_COLUMNS]
-    with st.expander("Every step against every step before it"):
+    with st.expander(say("Every step against every step before it")):
         st.html(
             tables.table(
-                (Column("Step"), Column("Against"), *figures, Column("Word")),
+                (Column(say("Step")), Column(say("Against")), *figures, Column(say("Word"))),
                 [wording_value.pair_row(row, currency) for row in answer.pairs.iter_rows(named=True)],
-                caption="Every step against every step before it",
+                caption=say("Every step against every step before it"),
             )
         )
     if answer.weeks["week_of_period"].n_unique() < 2:
         return
-    with st.expander(f"The same at other weeks of the {answer.context.noun}"):
+    with st.expander(say("The same at other weeks of the {noun}", noun=answer.context.noun)):
         st.html(
             tables.table(
                 (
-                    Column("Week and step"),
-                    Column("Against"),
-                    Column("Off by", is_number=True),
-                    Column("Before, off by", is_number=True),
-                    Column("Word"),
+                    Column(say("Week and step")),
+                    Column(say("Against")),
+                    Column(say("Off by"), is_number=True),
+                    Column(say("Before, off by"), is_number=True),
+                    Column(say("Word")),
                 ),
                 [wording_value.week_row(row, currency) for row in answer.weeks.iter_rows(named=True)],
-                caption="Steps at other weeks",
+                caption=say("Steps at other weeks"),
             )
         )
 
@@ -118,29 +119,29 @@ def _overrides(answer: ValueAnswer) -> None:
     said = wording_value.override_sentences(rows, answer.context.currency)
     if not said:
         return
-    st.header(f"What do overrides bring?{_whole(answer)}", anchor=False)
+    st.header(say("What do overrides bring?{whole}", whole=_whole(answer)), anchor=False)
     parts.listed(said)
-    with st.expander("By direction and size"):
+    with st.expander(say("By direction and size")):
         st.html(
             tables.table(
                 (
-                    Column("Override"),
+                    Column(say("Override")),
                     *(Column(name, is_number=True) for name in ("Made", "Helped", "Gain each", "Range")),
-                    Column("Word"),
+                    Column(say("Word")),
                 ),
                 [
                     wording_value.override_row(row, answer.context.currency)
                     for row in rows
                     if row["step"] in ("manager", "executive")
                 ],
-                caption="Overrides by direction and size",
+                caption=say("Overrides by direction and size"),
             )
         )
     parts.how_computed(overrides.override_ledger, overrides.override_summary)
 
 
 def _calibrations(answer: ValueAnswer) -> None:
-    st.header(f"Are the probabilities true?{_whole(answer)}", anchor=False)
+    st.header(say("Are the probabilities true?{whole}", whole=_whole(answer)), anchor=False)
     for row in answer.leaks.iter_rows(named=True):
         parts.said(wording_value.leak_sentence(row))
     if not answer.calibrations:
@@ -168,9 +169,9 @@ def _scores(answer: ValueAnswer) -> None:
         for weighting, figures in (("count", one.figures), ("money", one.money))
         if figures is not None
     ]
-    with st.expander("Scores of every probability, by count and by money"):
-        columns = (Column("Probability"), *(Column(name, is_number=True) for name in wording_value.SCORE_COLUMNS))
-        st.html(tables.table(columns, rows, caption="Scores of the probabilities"))
+    with st.expander(say("Scores of every probability, by count and by money")):
+        columns = (Column(say("Probability")), *(Column(name, is_number=True) for name in wording_value.SCORE_COLUMNS))
+        st.html(tables.table(columns, rows, caption=say("Scores of the probabilities")))
         often = wording.how_often(judged[0].figures["level"])
         st.caption(theme.escape(wording_value.SCORES_NOTE.format(noun=noun, often=often)))
 
@@ -195,8 +196,16 @@ def _tests(answer: ValueAnswer) -> None:
     if not rows:
         return
     context = answer.context
-    st.header(f"Do calls use what was known?{_whole(answer)}", anchor=False)
-    st.caption(theme.escape(f"{calls_label(context.layer, context.category)} · week {rows[0]['week_of_period']}"))
+    st.header(say("Do calls use what was known?{whole}", whole=_whole(answer)), anchor=False)
+    st.caption(
+        theme.escape(
+            say(
+                "{calls} · week {week}",
+                calls=calls_label(context.layer, context.category),
+                week=rows[0]["week_of_period"],
+            )
+        )
+    )
     rows.sort(key=lambda row: list(wording_value.TESTS).index(row["test"]))
     parts.listed(wording_value.test_sentence(row, context.noun) for row in rows)
     parts.how_computed(rationality.rationality, rationality.pooled_mincer_zarnowitz, rationality.revision_slope)
