@@ -7,7 +7,7 @@ WORKSPACE ?= workspace
 PORT ?= 8501
 WORKERS ?= 2
 
-.PHONY: help setup demo test check fmt bench study screenshots lock clean
+.PHONY: help setup demo test check fmt bench study study-landing screenshots lock clean
 
 help: ## list these targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -48,6 +48,10 @@ bench: $(READY) ## performance: ratios within one run, peak memory
 
 study: $(READY) ## operating characteristics over simulated companies (long)
 	$(BIN)/python -m tests.benchmarks.study
+	$(BIN)/python -m tests.benchmarks.study_landing_files
+
+study-landing: $(READY) ## the second of them alone: whether ranges hold, 200 companies, ten minutes or so
+	$(BIN)/python -m tests.benchmarks.study_landing_files
 
 screenshots: $(READY) ## the pictures in the README, from the real pages
 	$(BIN)/python -m tests.browser.screenshots
