@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import dataframely as dy
 import polars as pl
 
+from pipelines.finance_contracts import FINANCE_TABLES
 from pipelines.history_contracts import HISTORY_TABLES
 from pipelines.landing_contracts import LANDING_TABLES
 from pipelines.process_contracts import PROCESS_TABLES
@@ -771,4 +772,5 @@ PUBLISHED_TABLES: dict[str, type[dy.Schema]] = {
     **LANDING_TABLES,
     **PROCESS_TABLES,
     **SCENARIO_TABLES,
+    **FINANCE_TABLES,
 }

@@ -23,6 +23,7 @@ from pipelines.engine.selfcheck import FEWEST_FORECASTERS, FEWEST_PERIODS
 from pipelines.engine.selfcheck import selfcheck as simulated_check
 from pipelines.errors import EditionError, TrustError, WorkspaceError
 from pipelines.ingest import FileReport, ingest_paths
+from pipelines.measures.finance import finance_tables
 from pipelines.measures.landing import landing_choices, landings, model_forecasts
 from pipelines.measures.miss import misses, tie_out
 from pipelines.measures.process import process_tables
@@ -98,6 +99,7 @@ def publish(
             progress.stage("Forecasting the landing")
             landed = landings(prepared, tables, policy)
             tables |= landed.tables
+            tables |= finance_tables(prepared, tables, policy)
             progress.stage("Judging the process")
             model = model_forecasts(tables["landing_backtest"])
             tables |= process_tables(prepared, tables, policy, model=model, odds=landed.lock_odds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 
 import polars as pl
 
@@ -66,3 +67,10 @@ def covered_periods(engine: Engine, actual_source: str) -> pl.DataFrame | None:
     if actual_source != "bookings":
         return None
     return engine.frame("select period_start_on from actual_periods").sort("period_start_on")
+
+
+def booked_periods(engine: Engine, policy: Policy) -> list[date]:
+    """First days of the periods that the books cover, whatever counts as landed, oldest first."""
+    params: dict[str, object] = {"actual_source": "bookings", "gap_days": policy.books_gap_days}
+    found: list[date] = engine.frame(statement("actual_periods"), params)["period_start_on"].sort().to_list()
+    return found

@@ -27,6 +27,7 @@ import polars as pl
 
 from pipelines.contracts import PUBLISHED_TABLES
 from pipelines.errors import EditionError
+from pipelines.finance_contracts import FINANCE_GRAINS, FINANCE_INVARIANTS
 from pipelines.history_contracts import HISTORY_GRAINS
 from pipelines.landing_contracts import LANDING_GRAINS
 from pipelines.policy import METHOD_VERSION
@@ -62,6 +63,7 @@ GRAINS: dict[str, tuple[str, ...]] = {
     **LANDING_GRAINS,
     **PROCESS_GRAINS,
     **SCENARIO_GRAINS,
+    **FINANCE_GRAINS,
 }
 """What one row of each published table stands for; rows are written in this order, so that editions can be compared."""
 
@@ -390,6 +392,7 @@ _INVARIANTS = {
             select period_start_on, person_id from scope_members group by all
             having count(*) filter (where scope = 'company') <> 1 or count(*) filter (where scope = person_id) <> 1
         )""",
+    **FINANCE_INVARIANTS,
 }
 """Queries that count offenders: an edition is sound when each finds none."""
 
