@@ -34,9 +34,9 @@ class MissAnswer:
 
     ``status``: ``ok``; ``no_period`` (no closed period has a bridge: ``why`` says what is missing); ``no_layer`` (this
     layer did not call for this scope); ``no_call``; ``no_rate``. ``bridge``: cause → (amount, deals), in the bridge's
-    order. ``parts``: engine.blame of this period. ``steps``: the largest steps deal by deal within the scope, of
-    ``step_count`` in all. ``cuts``: the company's bridge, cut; empty for another scope. ``shares``: whose error the
-    company's is, over the closed periods.
+    order. ``parts``: engine.blame of this period, and ``fractions`` what its sourcing, process and data rest on.
+    ``steps``: the largest steps deal by deal within the scope, of ``step_count`` in all. ``cuts``: the company's
+    bridge, cut; empty for another scope. ``shares``: whose error the company's is, over the closed periods.
     """
 
     status: str
@@ -59,6 +59,7 @@ class MissAnswer:
     missing_count: int
     bridge: dict[str, tuple[Decimal | None, int | None]]
     parts: pl.DataFrame
+    fractions: pl.DataFrame
     luck: dict[str, Any] | None
     steps: pl.DataFrame
     step_count: int
@@ -125,7 +126,8 @@ def _miss(ref: EditionRef, filters: Filters, period: str | None) -> MissAnswer:
     names = shelf.table(ref, "scopes").filter(pl.col("scope") == filters.scope)["scope_name"].to_list()
     is_company = filters.scope == COMPANY_SCOPE
     by_cause = {row["cause"]: (row["amount"], row["deal_count"]) for row in told.iter_rows(named=True)}
-    parts = blame(layers, level=DEFAULT_POLICY.level, least=DEFAULT_POLICY.min_periods_company)
+    explained = editions.read(ref, "miss_explained", where={"scope": filters.scope})
+    parts = blame(layers, explained, level=DEFAULT_POLICY.level, least=DEFAULT_POLICY.min_periods_company)
     return MissAnswer(
         status="no_period" if not periods else "no_layer" if told.is_empty() else str(first["status"]),
         why="" if periods else _missing_for_a_bridge(ref),
@@ -147,6 +149,7 @@ def _miss(ref: EditionRef, filters: Filters, period: str | None) -> MissAnswer:
         missing_count=first.get("missing_count", 0),
         bridge={cause: by_cause[cause] for cause in CAUSES if cause in by_cause},
         parts=parts.filter(pl.col("period_start_on") == start) if start else parts,
+        fractions=editions.read(ref, "miss_fractions", where={"period_start_on": start}),
         luck=_luck(ref, filters, start),
         steps=steps,
         step_count=count,

@@ -63,6 +63,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("Which deals a call stands for", "pipelines.engine.miss:called_deals"),
             ("Whose call is bridged", "pipelines.engine.miss:scope_calls"),
             ("Who is to blame?", "pipelines.engine.blame:blame"),
+            ("What explains the miss", "pipelines.engine.explained:explained_misses"),
             ("Was it luck?", "pipelines.engine.luck:luck"),
             ("Whose error it is over time", "pipelines.engine.luck:error_shares"),
             ("Closed won and bookings", "pipelines.engine.reconciliation:reconciliation"),

@@ -29,6 +29,9 @@ PARTS = {
     "deals": "deals lost, shrunk or grown",
     "buyers": "buyers who decided nothing",
     "timing": "timing: pushed out, pulled in",
+    "sourcing": "sourcing: weak lead sources, hand-offs",
+    "process": "process: conversion that drifted",
+    "data": "data: records wrong at the lock",
     "unseen": "business that was not called",
     "moved": "deals that changed hands",
     "currency": "currency",
@@ -37,6 +40,9 @@ SHORT_PARTS = PARTS | {
     "deals": "deals",
     "buyers": "buyers",
     "timing": "timing",
+    "sourcing": "sourcing",
+    "process": "process",
+    "data": "data",
     "unseen": "uncalled business",
     "moved": "moved deals",
 }
@@ -52,6 +58,8 @@ CUT_NAMES = {
     "stage": "Stage at the lock",
     "age": "Age at the lock",
     "close_date": "Close date at the lock",
+    "next_step": "Next step at the lock",
+    "currency": "Currency of the deal",
     "activity": "Activity before the lock",
 }
 BASES = {
@@ -190,7 +198,8 @@ def blame_rows(parts: Iterable[Mapping[str, Any]], currency: str) -> list[tuple[
             usual = f"{ends[0]} to {ends[1]}"
         else:
             usual, word = None, "too few earlier periods"
-        rows.append((PARTS[row["part"]].capitalize(), theme.money(row["amount"], currency, signed=True), usual, word))
+        name = PARTS[row["part"]]
+        rows.append((name[:1].upper() + name[1:], theme.money(row["amount"], currency, signed=True), usual, word))
     return rows
 
 
@@ -203,15 +212,13 @@ def _than_usual(direction: str, *, usually_takes: bool) -> str:
     return "gave more" if direction == "above" else "gave less"
 
 
-def blame_caption(level: float, period_count: int, noun: str) -> str:
+def blame_caption(level: float, period_count: int, part_count: int, noun: str) -> str:
     """What the usual range is, and what it cannot say."""
-    said = (
-        f"Usual: where {theme.percent(level)} of {noun}s would fall, as a share of the call, going by the "
-        f"{theme.plural(period_count, 'earlier ' + noun)}. Of seven parts one or two lie outside by chance."
-    )
+    by_chance = max(1, round((1 - level) * part_count))
     return (
-        f"{said} Sourcing, process and data have no part of their own: no exact share of a lost deal is theirs. The "
-        "cuts below show where to look."
+        f"Usual: where {theme.percent(level)} of {noun}s would fall, as a share of the call, going by the "
+        f"{theme.plural(period_count, 'earlier ' + noun)}. Of {theme.plural(part_count, 'part')}, "
+        f"{by_chance} outside it would be chance. The parts add up to the miss, to the cent."
     )
 
 

@@ -17,6 +17,7 @@ import polars as pl
 from pipelines.finance_contracts import FINANCE_TABLES
 from pipelines.history_contracts import HISTORY_TABLES
 from pipelines.landing_contracts import LANDING_TABLES
+from pipelines.outcome_contracts import OUTCOME_TABLES
 from pipelines.process_contracts import PROCESS_TABLES
 from pipelines.scenario_contracts import SCENARIO_TABLES
 
@@ -773,4 +774,5 @@ PUBLISHED_TABLES: dict[str, type[dy.Schema]] = {
     **PROCESS_TABLES,
     **SCENARIO_TABLES,
     **FINANCE_TABLES,
+    **OUTCOME_TABLES,
 }

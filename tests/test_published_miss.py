@@ -186,6 +186,11 @@ def test_the_books_by_pencil(by_hand: EditionRef) -> None:
             "a bridge ends",
         ),
         ("update attribution_cut set amount = amount + 1 where cause = 'lost' and cut = 'team'", "the parts of a cut"),
+        (
+            "insert into miss_explained select period_start_on, period_start_on, week_of_period, scope, cause, 'data', "
+            "amount - 0.01, amount, amount, 1 from miss_attribution where cause = 'lost' and scope = 'company' limit 1",
+            "what explains a miss",
+        ),
         ("delete from reconciliation where record_id = 'B3'", "the tie-out holds"),
         ("update reconciliation_totals set crm_amount = crm_amount + 0.01 where break_kind = 'ledger'", "the tie-out"),
     ],
@@ -197,6 +202,44 @@ def test_a_planted_cent_is_found(by_hand: EditionRef, tmp_path: Path, change: st
         con.execute(change)
     failed = [finding.name for finding in editions.verify(altered) if not finding.ok]
     assert any(name.startswith(broken) for name in failed), failed
+
+
+def test_a_next_step_at_the_lock_is_what_was_written_down_by_then_or_unknown(tmp_path: Path) -> None:
+    """From recorded changes, from an extract taken by then, or not known: never from a later export."""
+
+    def value(name: str, **more: list[dict[str, Any]]) -> str | None:
+        workspace = Workspace(tmp_path / name)
+        call = {"forecaster_id": "ann", "layer": "rep", "period_start_on": "2026-07-01", "category": "commit"}
+        tables: dict[str, list[dict[str, Any]]] = {
+            "opportunities": [now("lost", "Closed Lost")],
+            "opportunity_states": [
+                opened("lost"),
+                opened("lost", changed_at="2026-06-25 09:00", close_on="2026-09-11"),
+                ended("lost", "Closed Lost"),
+            ],
+            "forecast_submissions": [call | {"amount": 90, "submitted_at": "2026-07-10 10:00"}],
+            "people": [{"person_id": "ann", "name": "Ann"}],
+        }
+        land_all(workspace, tables | more)
+        ref = runs.publish(workspace, Silent(), as_of=at("2026-10-20 23:59:59"))
+        cut = editions.read(ref, "attribution_cut", where={"cut": "next_step", "cause": "lost"})
+        (found,) = cut.filter(pl.col("amount") != 0)["value"].to_list()
+        return None if found is None else str(found)
+
+    change = {"opportunity_id": "lost", "field": "next_step"}
+    cleared = change | {"changed_at": "2026-07-05 10:00", "old_value": "Demo", "new_value": None}
+    later = change | {"changed_at": "2026-09-05 10:00", "old_value": "Demo", "new_value": None}
+    other = change | {"opportunity_id": "x", "changed_at": "2026-07-01 10:00", "old_value": None, "new_value": "Call"}
+    by_then = now("lost", "Proposal", next_step="Demo", extracted_at="2026-07-15 10:00", forecast_category="commit")
+    at_the_end = now("lost", "Closed Lost", extracted_at="2026-10-10 10:00")
+    assert value("nowhere") is None
+    assert value("cleared", opportunity_history=[cleared]) == "no next step"
+    assert value("cleared-later", opportunity_history=[later, other]) == "a next step"
+    assert value("extracted", opportunities=[by_then, at_the_end]) == "a next step"
+    assert value(
+        "extracted-without", opportunities=[by_then | {"next_step": None}, at_the_end | {"next_step": "x"}]
+    ) == ("no next step")
+    assert value("extracted-later", opportunities=[at_the_end | {"next_step": "Demo"}]) is None
 
 
 def test_without_a_history_of_deals_no_miss_is_explained_by_hindsight(tmp_path: Path) -> None:

@@ -8,15 +8,16 @@ import polars as pl
 import streamlit as st
 from streamlit.column_config import DateColumn, NumberColumn, TextColumn
 
-from dashboard import answers_miss, tables, theme, wording_miss
+from dashboard import answers_miss, tables, theme, wording_miss, wording_outcomes
 from dashboard.answers_miss import MissAnswer
 from dashboard.charts.waterfall import Step, waterfall
 from dashboard.filters import Filters, is_dark
 from dashboard.tables import Column
 from dashboard.views import parts
 from dashboard.wording_miss import CAUSES, CUT_NAMES
-from pipelines.engine import attribution, blame, luck, miss
+from pipelines.engine import attribution, blame, explained, luck, miss
 
+FRACTION_COLUMNS = ("Value", "Called", "Missed", "Rest", "Rest missed", "Excess", "Found")
 UNSEEN = ("left_out", "pulled_in", "created_and_won")
 
 
@@ -38,7 +39,7 @@ def page(filters: Filters) -> None:
         parts.said(problem)
         return
     _first_lines(answer)
-    chart, why = st.columns([3, 2], gap="large")
+    chart, why = st.columns(2, gap="large")
     with chart:
         _bridge(answer)
     with why:
@@ -123,6 +124,7 @@ def _steps(answer: MissAnswer) -> list[Step]:
 
 def _blame(answer: MissAnswer) -> None:
     rows = answer.parts.to_dicts()
+    parts_shown = wording_miss.blame_rows(rows, answer.currency)
     st.subheader(theme.escape(wording_miss.blame_title(rows)), anchor=False)
     st.html(
         tables.table(
@@ -132,20 +134,33 @@ def _blame(answer: MissAnswer) -> None:
                 Column("Usual", is_number=True),
                 Column("Against usual"),
             ),
-            wording_miss.blame_rows(rows, answer.currency),
+            parts_shown,
             caption="The miss in parts, each beside its usual range",
         )
     )
     told = [row for row in rows if row["status"] == "ok"]
     if told:
-        caption = wording_miss.blame_caption(told[0]["level"], told[0]["period_count"], answer.noun)
+        caption = wording_miss.blame_caption(told[0]["level"], told[0]["period_count"], len(parts_shown), answer.noun)
         st.caption(theme.escape(caption))
+    explains = wording_outcomes.what_explains(answer.fractions.to_dicts(), answer.noun)
+    parts.listed([*explains, *wording_outcomes.what_they_take(rows, answer.currency)])
+    if answer.fractions.height:
+        with st.expander("What sourcing, process and data rest on"):
+            st.html(
+                tables.table(
+                    tuple(Column(name, is_number=place > 0) for place, name in enumerate(FRACTION_COLUMNS)),
+                    wording_outcomes.fraction_rows(answer.fractions.to_dicts()),
+                    caption="Every value held against the rest, from earlier periods alone",
+                )
+            )
+            st.caption(theme.escape(wording_outcomes.fractions_caption(answer.fractions["level"][0])))
     parts.how_computed(
         attribution.miss_attribution,
         miss.as_known,
         miss.called_deals,
         miss.scope_calls,
         blame.blame,
+        explained.explained_misses,
         luck.luck,
         luck.error_shares,
     )

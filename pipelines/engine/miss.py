@@ -22,7 +22,9 @@ from pipelines.contracts import (
     MissDeals,
 )
 from pipelines.engine.attribution import attribution_cut, miss_attribution, steps_of
+from pipelines.engine.explained import explained_misses
 from pipelines.engine.luck import luck, shared_shocks
+from pipelines.outcome_contracts import MissExplained, MissFractions
 from pipelines.policy import COMPANY_SCOPE, Policy
 
 STANDING = ("executive", "manager", "rep")
@@ -52,7 +54,9 @@ CUTS = (
     "stage",
     "age",
     "close_date",
+    "next_step",
     "activity",
+    "currency",
 )
 
 
@@ -64,6 +68,8 @@ class MissTables:
     miss_deals: pl.DataFrame
     attribution_cut: pl.DataFrame
     luck: pl.DataFrame
+    miss_fractions: pl.DataFrame
+    miss_explained: pl.DataFrame
 
     def as_tables(self) -> Mapping[str, pl.DataFrame]:
         return {
@@ -71,11 +77,18 @@ class MissTables:
             "miss_deals": self.miss_deals,
             "attribution_cut": self.attribution_cut,
             "luck": self.luck,
+            "miss_fractions": self.miss_fractions,
+            "miss_explained": self.miss_explained,
         }
 
 
 NO_MISS = MissTables(
-    MissAttribution.create_empty(), MissDeals.create_empty(), AttributionCut.create_empty(), Luck.create_empty()
+    MissAttribution.create_empty(),
+    MissDeals.create_empty(),
+    AttributionCut.create_empty(),
+    Luck.create_empty(),
+    MissFractions.create_empty(),
+    MissExplained.create_empty(),
 )
 
 
@@ -123,6 +136,7 @@ def miss_tables(
             asked["scope"].unique().to_list(),
             factor_sd=shared_shocks(deals.filter("is_valued"), least=policy.min_periods_company),
         ),
+        *explained_misses(deals.filter("is_valued"), members, level=policy.level),
     )
 
 
@@ -294,6 +308,14 @@ def _cuts(deals: pl.DataFrame) -> pl.DataFrame:
             .when(pl.col("lock_close_on") < pl.col("lock_on"))
             .then(pl.lit("close date already past"))
             .otherwise(pl.lit("close date ahead"))
+        ),
+        next_step=_at_lock(
+            pl.when("won_by_week")
+            .then(pl.lit("already won"))
+            .when("has_no_next_step")
+            .then(pl.lit("no next step"))
+            .when(~pl.col("has_no_next_step"))
+            .then(pl.lit("a next step"))
         ),
         activity=_at_lock(
             pl.when("won_by_week")

@@ -30,6 +30,7 @@ from pipelines.errors import EditionError
 from pipelines.finance_contracts import FINANCE_GRAINS, FINANCE_INVARIANTS
 from pipelines.history_contracts import HISTORY_GRAINS
 from pipelines.landing_contracts import LANDING_GRAINS
+from pipelines.outcome_contracts import OUTCOME_GRAINS
 from pipelines.policy import METHOD_VERSION
 from pipelines.process_contracts import PROCESS_GRAINS
 from pipelines.scenario_contracts import SCENARIO_GRAINS
@@ -64,6 +65,7 @@ GRAINS: dict[str, tuple[str, ...]] = {
     **PROCESS_GRAINS,
     **SCENARIO_GRAINS,
     **FINANCE_GRAINS,
+    **OUTCOME_GRAINS,
 }
 """What one row of each published table stands for; rows are written in this order, so that editions can be compared."""
 
@@ -358,6 +360,14 @@ _INVARIANTS = {
             from attribution_cut group by period_start_on, week_of_period, cut, value
             having rollup_amount + steps <> actual_amount
         )""",
+    "what explains a miss is no more than the miss": """
+        with told as (
+            select period_start_on, week_of_period, scope, cause, sum(amount) as amount
+            from miss_explained where period_start_on = of_period_start_on group by all
+        )
+        select count(*) from told
+        inner join miss_attribution as bridge using (period_start_on, week_of_period, scope, cause)
+        where bridge.status in ('ok', 'no_call') and told.amount not between bridge.amount and 0""",
     "the tie-out holds both ledgers whole": """
         with rows_sum as (
             select sum(crm_amount) as crm_amount, sum(booked_amount) as booked_amount from reconciliation

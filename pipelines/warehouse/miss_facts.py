@@ -28,13 +28,18 @@ def stage_defaults(prepared: Prepared) -> pl.DataFrame:
 
 
 def miss_facts(prepared: Prepared, states: pl.DataFrame, policy: Policy) -> pl.DataFrame:
-    """Period × opportunity of ``states`` (one week of closed periods); columns as the statement's opening says."""
+    """Period × opportunity of ``states`` (one week of closed periods); columns as the openings of the two statements
+    ``miss_facts`` and ``lock_facts`` say."""
     keys = states.select(
         "period_start_on", "opportunity_id", "lock_owner_id", "end_owner_id", "lock_amount", "end_amount", "end_on"
     )
     prepared.engine.lay("miss_keys", keys)
     params: dict[str, object] = {"week": policy.lock_week, "inactive_days": policy.inactive_days}
-    return prepared.engine.frame(statement("miss_facts"), params).sort("period_start_on", "opportunity_id")
+    facts = prepared.engine.frame(statement("miss_facts"), params)
+    held = prepared.engine.frame(statement("lock_facts"), {"week": policy.lock_week})
+    return facts.join(held, on=["period_start_on", "opportunity_id"], how="left").sort(
+        "period_start_on", "opportunity_id"
+    )
 
 
 def ledgers(prepared: Prepared) -> tuple[pl.DataFrame, pl.DataFrame]:

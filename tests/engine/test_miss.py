@@ -54,6 +54,9 @@ FACTS: dict[str, Any] = {
     "end_manager": pl.String,
     "tenure_days": pl.Int64,
     "is_touched": pl.Boolean,
+    "has_no_next_step": pl.Boolean,
+    "handoff_days": pl.Int64,
+    "currency": pl.String,
     "is_valued": pl.Boolean,
 }
 PAIRS: dict[str, Any] = {
@@ -361,7 +364,10 @@ def test_every_cut_adds_up_to_the_companys_bridge() -> None:
         deal("F", existed=False, lock_owner_id=None, lock_amount=None, age_days=-3, outcome="won", end_amount=5),
         deal("G", outcome="no_decision", lock_close_on=date(2026, 7, 5)),
     ]
-    touched = {"D": {"is_touched": True}, "E": {"is_touched": False, "first_owner_id": "ann"}}
+    touched = {
+        "D": {"is_touched": True, "has_no_next_step": True, "currency": "EUR"},
+        "E": {"is_touched": False, "has_no_next_step": False, "first_owner_id": "ann"},
+    }
     found = tables(deals, [call("ann", 300)], **touched)
     whole = bridge(found)
     cuts = found.attribution_cut
@@ -380,6 +386,9 @@ def test_every_cut_adds_up_to_the_companys_bridge() -> None:
         miss.LATER,
         None,
     }
+    steps = {"no next step", "a next step", miss.LATER, None}
+    assert set(cuts.filter(pl.col("cut") == "next_step")["value"]) == steps
+    assert set(cuts.filter(pl.col("cut") == "currency")["value"]) == {"EUR", None}
     assert set(cuts.filter(pl.col("cut") == "close_date")["value"]) == {
         "close date already past",
         "close date ahead",
