@@ -24,6 +24,7 @@ DIALECTS = ("duckdb", "postgres", "spark", "databricks", "snowflake", "bigquery"
 _LANDING = "landing"
 
 _DATE_TEXT = "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$"
+_FOURTHS = "^([02468][048]|[13579][26])$"
 _DECIMAL_TEXT = "^[-+]?[0-9]{1,16}([.][0-9]+)?$"
 _DOUBLE_TEXT = "^[-+]?[0-9]+([.][0-9]+)?([eE][-+]?[0-9]+)?$"
 _BOOLEAN_TEXT = "^([tT][rR][uU][eE]|[fF][aA][lL][sS][eE])$"
@@ -210,9 +211,7 @@ def _tries_guarded(node: exp.Expr) -> exp.Expr:
         limit = "9000000000000000000" if node.to.is_type("bigint") else "10000000000000000"
         seen = exp.LT(this=exp.Abs(this=node.this.copy()), expression=exp.Literal.number(limit))
     elif node.to.is_type("date"):
-        seen = exp.And(this=seen, expression=_is_day(node.this))
-        # Both sides of AND may be computed in any order: a nested condition is not.
-        return exp.Case(ifs=[exp.If(this=seen, true=plain)])
+        seen = exp.and_(seen, _is_day(node.this))
     return exp.Case(ifs=[exp.If(this=seen, true=plain)])
 
 
@@ -225,30 +224,14 @@ def _is_day(value: exp.Expr) -> exp.Expr:
     def among(texts: str, start: int, length: int) -> exp.Expr:
         return exp.In(this=part(start, length), expressions=[exp.Literal.string(text) for text in texts.split()])
 
-    leap = exp.Or(
-        this=exp.And(this=_matches(part(3, 2), "^([02468][048]|[13579][26])$"),
-                     expression=exp.NEQ(this=part(3, 2), expression=exp.Literal.string("00"))),
-        expression=exp.And(this=exp.EQ(this=part(3, 2), expression=exp.Literal.string("00")),
-                           expression=_matches(part(1, 2), "^([02468][048]|[13579][26])$")),
-    )  # fmt: skip
-    short = exp.And(this=among("04 06 09 11", 6, 2), expression=exp.EQ(this=part(9, 2), expression=_text("31")))
-    february = exp.And(
-        this=exp.EQ(this=part(6, 2), expression=_text("02")),
-        expression=exp.Or(
-            this=among("30 31", 9, 2),
-            expression=exp.And(this=exp.EQ(this=part(9, 2), expression=_text("29")),
-                               expression=exp.Not(this=exp.Paren(this=leap))),
-        ),
-    )  # fmt: skip
-    no_year = exp.EQ(this=part(1, 4), expression=_text("0000"))
-    return exp.Not(
-        this=exp.Paren(
-            this=exp.Or(
-                this=exp.Paren(this=short),
-                expression=exp.Or(this=exp.Paren(this=february), expression=no_year),
-            )
-        )
+    century = exp.EQ(this=part(3, 2), expression=_text("00"))
+    leap = exp.or_(
+        exp.and_(exp.not_(century), _matches(part(3, 2), _FOURTHS)), exp.and_(century, _matches(part(1, 2), _FOURTHS))
     )
+    short = exp.and_(among("04 06 09 11", 6, 2), exp.EQ(this=part(9, 2), expression=_text("31")))
+    too_late = exp.or_(among("30 31", 9, 2), exp.and_(exp.EQ(this=part(9, 2), expression=_text("29")), exp.not_(leap)))
+    february = exp.and_(exp.EQ(this=part(6, 2), expression=_text("02")), too_late)
+    return exp.not_(exp.or_(short, february, exp.EQ(this=part(1, 4), expression=_text("0000"))))
 
 
 def _text(value: str) -> exp.Expr:
@@ -292,6 +275,11 @@ def _windows_spelt(node: exp.Expr) -> exp.Expr:
     return node
 
 
+def _series_of_rows(node: exp.Expr) -> exp.Expr:
+    """A series is rows already, and needs no unnesting."""
+    return node.this.copy() if isinstance(node, exp.Explode) and isinstance(node.this, exp.GenerateSeries) else node
+
+
 def _running_sums(node: exp.Expr) -> exp.Expr:
     """No order of nulls in the window of a sum or count, where there cannot be one: what it runs over is never null."""
     if isinstance(node, exp.Window) and isinstance(node.this, exp.AggFunc) and node.args.get("order"):
@@ -317,7 +305,7 @@ def _ordered_by_bytes(node: exp.Expr) -> exp.Expr:
 Rewrite = Callable[[exp.Expr], exp.Expr]
 
 _REWRITES: dict[str, tuple[Rewrite, ...]] = {
-    "postgres": (_extremes_of_arrays, _rows_compared, _tries_guarded, _ordered_by_bytes),
+    "postgres": (_extremes_of_arrays, _rows_compared, _tries_guarded, _series_of_rows, _ordered_by_bytes),
     "spark": (_extremes, _rows_compared, _tries_canonical, _everywhere),
     "databricks": (_extremes, _rows_compared, _tries_canonical, _everywhere),
     "snowflake": (_extremes, _rows_compared, _tries_canonical, _everywhere, _windows_spelt, _days_added),

@@ -26,6 +26,9 @@ _KINDS: dict[int, pl.DataType] = {
 """The server's types by number; a number with decimals (1700) tells its own digits."""
 
 _NUMERIC = 1700
+_UNTOLD = pl.Decimal(38, 10)
+"""A number with decimals that the server does not tell the digits of, as of any that went through a condition."""
+_CENTS = pl.Decimal(38, 2)
 
 
 def column_kind(kind: pl.DataType) -> str:
@@ -43,6 +46,7 @@ class Postgres(Remote):
     """One connection, one schema. ``history``: a schema whose tables stand for the landed ones."""
 
     name: ClassVar[str] = "postgres"
+    barrier: ClassVar[str] = "offset 0"
 
     def __init__(self, dsn: str) -> None:
         """Errors: TrustError when the server cannot be reached, or lets no schema be made."""
@@ -65,6 +69,7 @@ class Postgres(Remote):
             self.run("set client_min_messages to warning")
             self.run("set timezone to 'UTC'")
             self.run("set extra_float_digits to 1")
+            self.run("set jit to off")  # compiling a statement takes longer than most of them run
 
     def run(self, text: str) -> None:
         with _plainly(), self._con.cursor() as cursor:
@@ -78,7 +83,12 @@ class Postgres(Remote):
             schema = {column.name: _kind(column) for column in cursor.description or ()}
             while batch := cursor.fetchmany(_BATCH):
                 frames.append(pl.DataFrame(batch, schema=schema, orient="row"))
-        return pl.concat(frames) if frames else pl.DataFrame(schema=schema)
+        fetched = pl.concat(frames) if frames else pl.DataFrame(schema=schema)
+        return fetched.with_columns(
+            pl.col(name).cast(_CENTS)
+            for name, kind in schema.items()
+            if kind == _UNTOLD and (fetched[name] == fetched[name].cast(_CENTS)).all()
+        )
 
     def make_from(self, table: str, text: str) -> None:
         self.run(f"create unlogged table {table} as {text}")
@@ -159,7 +169,7 @@ class Postgres(Remote):
 
 def _kind(column: psycopg.Column) -> pl.DataType:
     if column.type_code == _NUMERIC:
-        return pl.Decimal(column.precision or 38, column.scale if column.scale is not None else 0)
+        return _UNTOLD if column.precision is None else pl.Decimal(column.precision, column.scale or 0)
     return _KINDS[column.type_code]
 
 

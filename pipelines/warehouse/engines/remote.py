@@ -24,6 +24,8 @@ class Remote(ABC):
     """An engine that is spoken to in text: one method that runs a statement, one that brings rows back."""
 
     name: ClassVar[str]
+    barrier: ClassVar[str] = ""
+    """What ends a subquery that must not be folded into the query around it, and computed again for each use."""
 
     @abstractmethod
     def run(self, text: str) -> None:
@@ -107,7 +109,8 @@ class Remote(ABC):
             f"cast(sum(mod({whole.format('high_bits')} * 59 + {whole.format('low_bits')}, {_MODULUS})) "
             "as decimal(38, 0)) as remainders "
             f"from (select {low} as low_bits, {high} as high_bits "
-            f"from (select md5(concat_ws(chr(31), {parts})) as row_md5 from {table}) as hashed) as halved"
+            f"from (select md5(concat_ws(chr(31), {parts})) as row_md5 from {table} {self.barrier}) as hashed "
+            f"{self.barrier}) as halved"
         )
         n, low_xor, high_xor, remainders = counted.row(0)
         if n == 0:
