@@ -23,6 +23,7 @@ from pipelines.progress import Spoken
 from pipelines.settings import DEFAULT_WORKSPACE, WORKSPACE_VARIABLE, Workspace
 from pipelines.simulate import simulate as simulate_company
 from pipelines.warehouse import editions as edition_store
+from pipelines.warehouse.engines.choice import DIALECTS, DSN_VARIABLE, ENGINES, EngineChoice
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -168,11 +169,26 @@ def _print_reports(reports: list[FileReport]) -> None:
 @_workspace
 @click.option("--as-of", type=Instant(), help="Publish exactly what could be known then. Default: the latest record.")
 @click.option("--period", help="The period the pages open on: a label or its first day.")
+@click.option("--engine", default="duckdb", show_default=True, type=click.Choice(ENGINES), help="Rebuilds the history.")
+@click.option("--spark-master", help="Spark: a master or sc:// URL. Default: this machine.")
+@click.option("--postgres-dsn", envvar=DSN_VARIABLE, help=f"PostgreSQL: the server (or ${DSN_VARIABLE}).")
+@click.option("--history", help="Where your own tables lie: a folder or address (spark), a schema (postgres).")
 @_speaks_plainly
-def publish(workspace: Path, as_of: datetime | None, period: str | None) -> None:
+def publish(workspace: Path, as_of: datetime | None, period: str | None, engine: str, **places: str | None) -> None:
     """Build one immutable edition and make it current."""
-    ref = runs.publish(Workspace.at(workspace), Spoken(), as_of=as_of, period=period)
+    choice = EngineChoice(engine, **places)
+    ref = runs.publish(Workspace.at(workspace), Spoken(), as_of=as_of, period=period, engine=choice)
     click.echo(f"Published edition {ref.edition_id}.")
+
+
+@main.command()
+@click.option("--dialect", required=True, type=click.Choice(DIALECTS), help="The engine that is to read it.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="A folder; standard output by default.")
+@_speaks_plainly
+def sql(dialect: str, out: Path | None) -> None:
+    """The history's statements in another engine's dialect, in order, one file per table."""
+    text = runs.write_statements(dialect, out)
+    click.echo(f"Wrote {out}." if text is None else text)
 
 
 @main.command()

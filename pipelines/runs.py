@@ -33,6 +33,8 @@ from pipelines.settings import Workspace
 from pipelines.simulate import simulate
 from pipelines.warehouse import editions, history
 from pipelines.warehouse.editions import EditionRef
+from pipelines.warehouse.engines.choice import EMBEDDED, EngineChoice
+from pipelines.warehouse.statements import emitted
 
 SIMULATED_FOLDER = "simulated"
 SIMULATED_STAMP = "made-with.json"
@@ -69,21 +71,25 @@ def publish(
     as_of: datetime | None = None,
     period: str | None = None,
     policy: Policy = DEFAULT_POLICY,
+    engine: EngineChoice = EMBEDDED,
 ) -> EditionRef:
     """Build one immutable edition from what was recorded at or before ``as_of`` (UTC), and make it current.
 
     ``period``: the period the pages open on, by label (``Q4 2026``) or first day (``2026-10-01``); by default the one
-    that contains ``as_of``. Errors: EditionError when nothing has landed, when nothing was known by then, or when the
-    period does not exist; the current edition stays as it was.
+    that contains ``as_of``. ``engine``: where the history is rebuilt. Errors: EditionError when nothing has landed,
+    when nothing was known by then, or when the period does not exist; TrustError when the engine cannot be had; the
+    current edition stays as it was.
     """
-    if not workspace.landing.exists():
+    if not workspace.landing.exists() and engine.history is None:
         raise EditionError(
             f"Nothing has landed in {workspace.root}.",
             "Bring files with `forecast-trust ingest PATH`, or try `forecast-trust demo`.",
         )
     with _scratch(workspace) as scratch:
         progress.stage("Rebuilding history")
-        with history.build(workspace, as_of, policy, workspace.settings(), scratch, match=matched_lines) as prepared:
+        with history.build(
+            workspace, as_of, policy, workspace.settings(), scratch, match=matched_lines, choice=engine
+        ) as prepared:
             tables = prepared.tables()
             opened_on, opened_week = _opened_period(tables["periods"], prepared.as_of_at, period)
             progress.stage("Measuring")
@@ -145,6 +151,23 @@ def _opened_period(periods: pl.DataFrame, as_of_at: datetime, period: str | None
     start: date = chosen["period_start_on"]
     last_day = min(as_of_at.date(), chosen["period_end_on"])
     return start, max((last_day - start).days // 7, 0)
+
+
+def write_statements(dialect: str, out: Path | None, policy: Policy = DEFAULT_POLICY) -> str | None:
+    """The history's statements in a dialect, one file per table in ``out``; or all of them as one text.
+
+    Errors: TrustError when sqlglot is not installed, or the folder cannot be written.
+    """
+    files = emitted(dialect, policy)
+    if out is None:
+        return "\n".join(f"-- {name}\n{text}" for name, text in files.items())
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            (out / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise TrustError(f"{out} cannot be written: {error.strerror}.", "Name another folder with --out.") from error
+    return None
 
 
 def demo(

@@ -220,7 +220,7 @@ def build(
     try:
         engine = open_engine(choice, workspace.landing, settings, scratch)
         try:
-            prepared = _build(engine, as_of, policy, settings, match)
+            prepared = rebuild(engine, as_of, policy, settings, match)
             engine.let_go()
         except BaseException:
             engine.close()
@@ -230,9 +230,10 @@ def build(
     return prepared
 
 
-def _build(
-    engine: Engine, as_of: datetime | None, policy: Policy, settings: Settings, match: Matching | None
+def rebuild(
+    engine: Engine, as_of: datetime | None, policy: Policy, settings: Settings, match: Matching | None = None
 ) -> Prepared:
+    """``build`` on an engine that is open and has the landing in reach; the engine stays the caller's to close."""
     as_of_at = as_of if as_of is not None else _default_as_of(engine, settings)
     known = {"as_of_at": as_of_at}
     _take_facts(engine, as_of_at, asked_for=as_of is not None)
@@ -260,10 +261,8 @@ def _build(
     make("opportunity_versions", money)
     calendar = _lay_calendar(engine, as_of_at, policy, settings)
     weeks = {**known, "last_week": calendar.last_week}
-    make("calendar_days", {})
-    make("people_spans", {})
-    make("lineage", {})
-    make("won_deals", {})
+    for table in ("calendar_days", "people_spans", "lineage", "won_deals"):
+        make(table, {})
     lay_booked_lines(engine, settings.actual_source, currency, policy, match)
     make("actual_rows", {"actual_source": settings.actual_source})
     make("actual_periods", {"actual_source": settings.actual_source, "gap_days": policy.books_gap_days})
@@ -275,6 +274,7 @@ def _build(
     make("weeks", weeks)
     make("expected_calls", {})
     make("forecast_pairs", known)
+    make("scope_parents", known)
     make("scopes", known)
     make("scope_members", {**known, "lock_week": policy.lock_week})
     make("deals", {**money, "inactive_days": policy.inactive_days})
@@ -331,32 +331,31 @@ def _last_record_end(engine: Engine, settings: Settings) -> date | None:
 
 def _take_facts(engine: Engine, as_of_at: datetime, *, asked_for: bool) -> None:
     """One table per input table with the facts in force. Errors: EditionError when nothing was known yet."""
-    engine.lay("visible_loads", pl.DataFrame(schema={"load_id": pl.Int64}))
-    first_known: list[datetime] = []
-    visible = 0
+    known = {"as_of_at": as_of_at}
+    loads: list[str] = []
+    counts: list[str] = []
     for name, table in INPUT_TABLES.items():
         columns = ", ".join((*table.columns, "load_id", "line", "key_hash", "row_hash"))
         engine.show("landed_rows", f"select {columns}, {KNOWN_AT[name]} as known_at from landing.landed_{name}")
         seen = _FOR_GOOD if name in _KNOWN_LATER else as_of_at
         facts = _FACTS.get(name, name)
         engine.make(facts, statement("facts"), {"as_of_at": seen})
+        loads.append(
+            f"select distinct load_id from {facts} where known_at is null or known_at <= cast($as_of_at as timestamp)"
+        )
         # An extract taken later is carried back: its deals were there from their first day.
         since = (
             f"least(known_at, cast(created_on as timestamp) + {_DAY_END})" if name == "opportunities" else "known_at"
         )
-        count, first = engine.frame(
-            "select count(case when since is null or since <= cast($as_of_at as timestamp) then 1 end) as n, "
-            f"min(since) as first_at from (select {since} as since from {facts}) as dated",
-            {"as_of_at": as_of_at},
-        ).row(0)
-        engine.add(
-            "visible_loads",
-            f"select distinct load_id from {facts} where known_at is null or known_at <= cast($as_of_at as timestamp)",
-            {"as_of_at": as_of_at},
-        )
         if name in _EVENT_TABLES:
-            visible += count
-            first_known += [first] if first is not None else []
+            counts.append(
+                "select count(case when since is null or since <= cast($as_of_at as timestamp) then 1 end) as n, "
+                f"min(since) as first_at from (select {since} as since from {facts}) as dated"
+            )
+    engine.make("visible_loads", " union all ".join(loads), known)
+    found = engine.frame(" union all ".join(counts), known)
+    visible = found["n"].sum()
+    first_known = found["first_at"].drop_nulls().to_list()
     if asked_for and visible == 0 and first_known:
         raise EditionError(
             f"Nothing was known at {as_of_at:%Y-%m-%d %H:%M}: the first landed record is of "
@@ -435,11 +434,11 @@ def _gather_rejects(engine: Engine, as_of_at: datetime, calendar: Calendar) -> N
 def _tell_table_status(engine: Engine, as_of_at: datetime) -> None:
     """One row per input table, missing ones too; amounts of rejected rows are in their own currencies."""
     engine.make("opportunity_facts", statement("opportunity_facts"), {"as_of_at": as_of_at})
-    engine.lay("table_status", pl.DataFrame(schema=frame_schema(PUBLISHED_TABLES["table_status"])))
-    for name in INPUT_TABLES:
-        source = "opportunity_facts" if name == "opportunities" else _FACTS.get(name, name)
-        engine.show("facts", f"select * from {source}")
-        engine.add("table_status", statement("table_status"), {"as_of_at": as_of_at, "table_name": name})
+    sources = {**_FACTS, "opportunities": "opportunity_facts"}
+    facts = (f"select '{name}' as table_name, known_at from {sources.get(name, name)}" for name in INPUT_TABLES)
+    engine.show("facts", " union all ".join(facts))
+    engine.show("input_names", " union all ".join(f"select '{name}' as table_name" for name in INPUT_TABLES))
+    engine.make("table_status", statement("table_status"), {"as_of_at": as_of_at})
 
 
 def _digest(engine: Engine) -> str:

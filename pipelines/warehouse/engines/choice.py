@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
 ENGINES = ("duckdb", "postgres", "spark")
 
+DIALECTS = ("duckdb", "postgres", "spark", "databricks", "snowflake", "bigquery", "trino")
+"""Engines whose words the statements can be put in; the first three are also run."""
+
+DSN_VARIABLE = "FORECAST_TRUST_POSTGRES_DSN"
+
 
 @dataclass(frozen=True)
 class EngineChoice:

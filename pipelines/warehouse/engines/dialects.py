@@ -18,8 +18,7 @@ from sqlglot.errors import UnsupportedError
 
 from pipelines.errors import TrustError
 from pipelines.warehouse.engines import Params
-
-DIALECTS = ("duckdb", "postgres", "spark", "databricks", "snowflake", "bigquery", "trino")
+from pipelines.warehouse.engines.choice import DIALECTS
 
 _LANDING = "landing"
 

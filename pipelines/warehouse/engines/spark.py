@@ -39,7 +39,6 @@ _LOCAL = {
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.sql.catalogImplementation": "in-memory",
-    "spark.sql.shuffle.partitions": "4",
     "spark.ui.showConsoleProgress": "false",
     "spark.log.level": "ERROR",
 }
@@ -70,6 +69,8 @@ class Spark(Remote):
             place = f" location '{scratch / self.database}'" if is_local else ""
             self._session.sql(f"create database {self.database}{place}")
             self._session.sql(f"use {self.database}")
+            self._folder = scratch if is_local else None
+            self._laid: dict[str, Path] = {}
         except ImportError as error:  # pyspark without its Connect client
             raise TrustError(
                 f"Spark Connect is not installed ({error.name or 'grpcio'} is missing).",
@@ -103,11 +104,21 @@ class Spark(Remote):
     def lay(self, table: str, frame: pl.DataFrame) -> None:
         self.run(f"drop table if exists {table}")
         declared = ", ".join(f"{name} {column_kind(kind)}" for name, kind in frame.schema.items())
-        self.run(f"create table {table} ({declared}) using parquet")
+        place = ""
+        if self._folder is not None:
+            folder = self._folder / f"laid-{table}-{secrets.token_hex(4)}"
+            folder.mkdir()
+            self._laid[table] = folder
+            place = f" location '{folder}'"
+        self.run(f"create table {table} ({declared}) using parquet{place}")
         self.extend(table, frame)
 
     def extend(self, table: str, frame: pl.DataFrame) -> None:
         if frame.is_empty():
+            return
+        if table in self._laid:  # on this machine a file is read where it lies, without a job
+            frame.write_parquet(self._laid[table] / f"part-{secrets.token_hex(8)}.parquet")
+            self.run(f"refresh table {table}")
             return
         with _plainly():
             self._session.createDataFrame(frame.to_arrow()).write.insertInto(table)

@@ -1,25 +1,41 @@
--- One row for one input table ($table_name): its visible facts, what was rejected of it, and when it was known.
+-- One row per input table (input_names): its visible facts, what was rejected of it, and when it was known.
 -- rejected_amount sums each rejected line once, in the rows' own currencies.
-with facts as (
-    select known_at from facts where known_at is null or known_at <= cast($as_of_at as timestamp)
+with names as (
+    select table_name from input_names
+),
+
+visible as (
+    select table_name, count(*) as row_count, min(known_at) as first_known_at, max(known_at) as last_known_at
+    from facts
+    where known_at is null or known_at <= cast($as_of_at as timestamp)
+    group by table_name
+),
+
+lines as (
+    select table_name, file_name, line, max(amount) as amount
+    from rejected_rows
+    group by table_name, file_name, line
 ),
 
 rejected as (
-    select file_name, line, max(amount) as amount
-    from rejected_rows
-    where table_name = $table_name
-    group by file_name, line
+    select table_name, count(*) as rejected_count, cast(sum(amount) as decimal(18, 2)) as rejected_amount
+    from lines
+    group by table_name
 ),
 
 final as (
     select
-        cast($table_name as varchar) as table_name,
-        (select count(*) from facts) as row_count,
-        (select count(*) from rejected) as rejected_count,
-        (select cast(sum(amount) as decimal(18, 2)) from rejected) as rejected_amount,
-        (select min(known_at) from facts) as first_known_at,
-        (select max(known_at) from facts) as last_known_at,
-        case when (select count(*) from facts) > 0 then 'landed' else 'missing' end as status
+        names.table_name,
+        case when visible.row_count is null then cast(0 as bigint) else visible.row_count end as row_count,
+        case when rejected.rejected_count is null then cast(0 as bigint) else rejected.rejected_count end
+            as rejected_count,
+        rejected.rejected_amount,
+        visible.first_known_at,
+        visible.last_known_at,
+        case when visible.row_count > 0 then 'landed' else 'missing' end as status
+    from names
+    left join visible on names.table_name = visible.table_name
+    left join rejected on names.table_name = rejected.table_name
 )
 
 select * from final
