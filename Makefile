@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+ENGINES := $(VENV)/.ready-engines
 WORKSPACE ?= workspace
 PORT ?= 8501
 WORKERS ?= 2
 
-.PHONY: help setup demo test check fmt bench study study-landing screenshots lock clean
+.PHONY: help setup demo test test-engines check fmt bench study study-landing screenshots lock clean
 
 help: ## list these targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -32,6 +33,14 @@ test: $(READY) ## every check: format, lint, types, arrows, tests in Python and 
 	@command -v chromium >/dev/null 2>&1 || command -v google-chrome >/dev/null 2>&1 || \
 		echo "Chromium is missing: the browser tests will be skipped. To run them too: apt-get install chromium" >&2
 	$(BIN)/python -m pytest -n $(WORKERS)
+
+test-engines: $(ENGINES) ## the same rows on DuckDB, PostgreSQL and Spark (Debian: postgresql, openjdk-17-jre-headless)
+	FORECAST_TRUST_TEST_ENGINES=1 $(BIN)/python -m pytest tests/engines
+
+$(ENGINES): $(READY) requirements-engines.lock
+	@echo "Adding Spark to $(VENV) (once; a minute or two) ..."
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-engines.lock
+	@touch $@
 
 check: $(READY) ## format, lint, types, import rules
 	$(BIN)/ruff format --check .
@@ -62,6 +71,7 @@ lock: ## rewrite requirements.lock from pyproject.toml (needs uv)
 	sed -i '1i # Exact versions and hashes of everything the project needs, for every supported Python. Made by `make lock`.' requirements.lock
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
 		--constraint requirements.lock --group engines -o requirements-engines.lock
+	sed -i '1i # What `make test-engines` needs beside requirements.lock: Spark, in local mode. Made by `make lock`.' requirements-engines.lock
 
 clean: ## remove what was generated
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
