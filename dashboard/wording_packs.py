@@ -70,6 +70,84 @@ RECORD_HEADINGS = ("Called", "Landed", "Call − landed", "Lands at", "Range iss
 LEAN_HEADINGS = ("Calls", "Lands at", "Range", "n")
 
 
+SHEETS = {
+    "read_me": "Read me",
+    "record": "Record",
+    "range": "Range and odds",
+    "held": "Past ranges",
+    "miss": "Miss",
+    "forecasters": "Forecasters",
+    "tie_out": "Tie-out",
+    "inputs": "Inputs",
+}
+RECORD_SHEET = ("Called", "Landed", "Call − landed", "Lands at", "Call against landed", "Callers")
+RANGE_SHEET = ("Lower end of the range", "Expected", "Upper end of the range", "Landed so far")
+DOTS_SHEET = ("Outcome", "Amount")
+MISS_SHEET = ("Step", "Which", "Deals", "Amount", "Reached")
+FORECASTERS_SHEET = (
+    "Forecaster",
+    "Team",
+    "Calls",
+    "Lands at",
+    "Lower",
+    "Upper",
+    "Periods",
+    "Called",
+    "Landed",
+    "Raw rate",
+)
+TIE_SHEET = (
+    "Kind",
+    "Record",
+    "Account",
+    "Owner",
+    "Won on",
+    "Booked on",
+    "Closed won",
+    "Booked",
+    "Difference",
+    "Age, days",
+)
+INPUTS_SHEET = ("Table", "", "Rows", "Money set aside", "Facts from", "Facts to")
+FAULTS_SHEET = ("Set aside because", "Where", "Rows", "Money", "For example")
+LEDGERS = ("Closed won, all rows", "Booked, all rows")
+TOTAL = "Total"
+CALL, LANDED = "Call", "Landed"
+TYPICAL_MISS = "Typical miss: here, as published"
+CALL_LESS_LANDED = "Called less landed less their differences"
+HELD_COUNT = "Ranges that held: here, as published"
+NOTHING_LEFT = "Call and steps less landed"
+HOW_TO_READ_A_SHEET = (
+    "Figures in black stand as published; differences, rates, sums and counts are formulas over them.",
+    "A shaded TRUE is a check: the sheet's own arithmetic comes to the published figure, to the cent.",
+    "Sign, everywhere: call less what landed; plus means that the call ran high.",
+)
+
+
+def facts_of(
+    *,
+    company: str,
+    edition_id: str,
+    as_of: datetime,
+    published: datetime,
+    method: str,
+    digest: str,
+    currency: str,
+    simulated: bool,
+) -> list[tuple[str, str]]:
+    """Which edition a workbook is of, a fact a line."""
+    money = "not stated" if currency == theme.NO_CURRENCY else currency
+    return [
+        ("Company", f"{company} (simulated)" if simulated else company),
+        ("Edition", edition_id),
+        ("As of", theme.instant(as_of)),
+        ("Published", theme.instant(published)),
+        ("Method", method),
+        ("Digest of the inputs", digest),
+        ("Currency", money),
+    ]
+
+
 def fitting(*titles: str) -> str:
     """The first title that fits a line, else the last one cut."""
     for title in titles:

@@ -271,8 +271,8 @@ def export(table: str, workspace: Path, edition_id: str | None, file_format: str
 @click.option(
     "--format",
     "file_format",
-    type=click.Choice(["pdf", "pptx"]),
-    help="Board paper or QBR deck; by default what --out ends on, else pdf.",
+    type=click.Choice(["pdf", "pptx", "xlsx"]),
+    help="Board paper, QBR deck or finance workbook; by default what --out ends on, else pdf.",
 )
 @click.option("--scope", help="A manager's id or name; the whole company by default.")
 @click.option("--calls", help="Whose calls and which kind, for example rep:commit.")
@@ -282,11 +282,12 @@ def export(table: str, workspace: Path, edition_id: str | None, file_format: str
 )
 @_speaks_plainly
 def brief(workspace: Path, file_format: str | None, out: Path | None, **asked: str | None) -> None:
-    """The pages as a file: a board paper (PDF) or a QBR deck (PPTX)."""
+    """The pages as a file: a board paper (PDF), a QBR deck (PPTX) or a finance workbook (XLSX)."""
     ending = "" if out is None else out.suffix.removeprefix(".").lower()
-    kind = file_format or (ending if ending == "pptx" else "pdf")
+    kind = file_format or (ending if ending in ("pptx", "xlsx") else "pdf")
     progress = Spoken()
-    progress.stage({"pdf": "Making the board paper", "pptx": "Making the QBR deck"}[kind])
+    named = {"pdf": "board paper", "pptx": "QBR deck", "xlsx": "finance workbook"}
+    progress.stage(f"Making the {named[kind]}")
     write = entry_points(group="forecast_trust.screens")["brief"].load()
     path = write(Workspace.at(workspace), file_format=kind, out=out, **asked)
     progress.done()

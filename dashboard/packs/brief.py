@@ -10,15 +10,17 @@ from dashboard.filters import Filters, calls_label
 from dashboard.packs.board import board
 from dashboard.packs.content import gather
 from dashboard.packs.deck import deck
+from dashboard.packs.ledger import ledger
 from pipelines.errors import EditionError, TrustError
 from pipelines.policy import COMPANY_SCOPE
 from pipelines.settings import WORKSPACE_VARIABLE, Workspace
 
-MAKERS = {"pdf": board, "pptx": deck}
-NAMES = {"pdf": "board-paper", "pptx": "qbr-deck"}
+MAKERS = {"pdf": board, "pptx": deck, "xlsx": ledger}
+NAMES = {"pdf": "board-paper", "pptx": "qbr-deck", "xlsx": "finance-workbook"}
 MEDIA = {
     "pdf": "application/pdf",
     "pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
 
 

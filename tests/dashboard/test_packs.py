@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import openpyxl
+import polars as pl
 import pytest
 import streamlit as st
 from pptx import Presentation
@@ -27,6 +28,7 @@ from dashboard.packs import native, pictures
 from dashboard.packs.board import board, facts, typeset
 from dashboard.packs.content import MOST_PEOPLE, Brief, gather
 from dashboard.packs.deck import deck
+from dashboard.packs.ledger import ledger
 from dashboard.packs.native import Range
 from dashboard.packs.slides import SIZES, fitting_size
 from dashboard.packs.svg import Drawing, printable
@@ -549,3 +551,73 @@ def test_the_pages_offer_every_pack_without_making_one(
     assert not at.exception
     labels = [button.proto.label for button in at.get("download_button")]
     assert labels == [wording_packs.FORMATS[kind][0] for kind in packs.MAKERS]
+
+
+# The workbook
+
+
+def book_of(found: Brief) -> tuple[Any, Any]:
+    """(what is shown, what is written): values beside formulas."""
+    made = ledger(found)
+    return tuple(openpyxl.load_workbook(io.BytesIO(made), data_only=shown) for shown in (True, False))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_company_gets_a_workbook_that_checks(variant: str, brief: Any) -> None:
+    shown, written = book_of(brief(variant))
+    checks = 0
+    for sheet in written:
+        for row in sheet.iter_rows():
+            for cell in row:
+                if cell.data_type != "f":
+                    continue
+                value = shown[sheet.title][cell.coordinate].value
+                assert not str(value).startswith("#"), (sheet.title, cell.coordinate)
+                if cell.value.startswith("=ABS(") or re.match(r"=[A-Z]+\d+=[A-Z]+\d+$", cell.value):
+                    assert value is True, (sheet.title, cell.coordinate, cell.value)
+                    checks += 1
+    assert checks >= 2 or not brief(variant).trust.has_calls
+
+
+def test_the_workbook_holds_what_page_paper_and_deck_hold(brief: Any) -> None:
+    found = brief("held")
+    shown, written = book_of(found)
+    record, rows = shown[wording_packs.SHEETS["record"]], found.trust.record.to_dicts()
+    for line, row in zip(record.iter_rows(min_row=5, max_row=4 + len(rows)), rows, strict=True):
+        label, called, landed, error, lands_at = (cell.value for cell in line[:5])
+        assert label == row["label"]
+        assert [cents(value) for value in (called, landed, error)] == [
+            row["call_amount"], row["landed_amount"], row["error_amount"]]  # fmt: skip
+        assert lands_at == pytest.approx(row["landing_rate"])
+    formulas = [line[3].value for line in written[record.title].iter_rows(min_row=5, max_row=4 + len(rows))]
+    assert formulas == [f"=B{place}-C{place}" for place in range(5, 5 + len(rows))]
+    outlook = found.trust.outlook
+    stated = [row[1].value for row in shown[wording_packs.SHEETS["range"]].iter_rows(min_row=4, max_row=6)]
+    assert [cents(value) for value in stated] == [outlook.lower, outlook.estimate, outlook.upper]
+    paper = flat(facts(found))
+    for amount in stated:
+        assert theme.money(cents(amount), "USD") in paper
+
+
+def test_the_bridge_of_the_workbook_leaves_nothing_over(whole: Brief) -> None:
+    shown, _ = book_of(whole)
+    rows = [
+        row for row in shown[wording_packs.SHEETS["miss"]].iter_rows(min_row=5, values_only=True) if row[3] is not None
+    ]
+    *steps, landed, rest = rows
+    assert sum((cents(row[3]) for row in steps), Decimal(0)) == cents(landed[3]) == whole.miss.actual_amount
+    assert (rest[1], rest[3]) == (0, True)
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", '=HYPERLINK("http://x","y")', "http://x.test", "007"])
+def test_no_name_becomes_a_formula_a_link_or_a_number(name: str, brief: Any) -> None:
+    found = brief("one_rep")
+    rows = found.forecasters.rows.with_columns(name=pl.lit(name))
+    hostile = replace(found, forecasters=replace(found.forecasters, rows=rows))
+    _, written = book_of(hostile)
+    cell = written[wording_packs.SHEETS["forecasters"]]["A5"]
+    assert (cell.value, cell.data_type, cell.hyperlink) == (name, "s", None)
+
+
+def test_the_same_edition_gives_the_same_workbook(brief: Any) -> None:
+    assert ledger(brief("one_rep")) == ledger(brief("one_rep"))
