@@ -19,8 +19,12 @@ import polars as pl
 from pipelines.contracts import MONEY
 from pipelines.engine.accuracy import accuracy
 from pipelines.engine.bias import forecaster_bias
+from pipelines.engine.deal_book import LandingPolicy
+from pipelines.engine.landing import landing, landing_backtest
 from pipelines.engine.team import team_bias
+from pipelines.measures.landing import BACKTEST_DRAWS
 from pipelines.policy import DEFAULT_POLICY
+from tests.benchmarks.planted import Shape, planted_company, target_of
 
 QUARTERS = 12
 SMALL, LARGE = 2_000, 20_000
@@ -28,6 +32,12 @@ TEAM_SIZE = 8
 SECONDS_LIMITS = {"forecaster_bias": 10.0, "team_bias": 30.0, "accuracy": 5.0}
 """Of CPU, all threads together: an idle machine takes no longer, and a busy one does not make the engine slow."""
 MEMORY_LIMIT_MB = 1_000.0
+
+LANDING = Shape(reps=1_000, teams=100, deals_per_week=480.0, closed_periods=QUARTERS)
+"""A thousand reps in a hundred teams, some 5,400 open deals at week 4 and 1,101 scopes."""
+LANDING_DRAWS = 5_000
+LANDING_LIMITS = {"landing": 5.0, "backtest": 120.0}
+LANDING_MEMORY_MB = 2_000.0
 
 
 def records(forecasters: int) -> pl.DataFrame:
@@ -81,8 +91,49 @@ def measure(name: str, forecasters: int) -> tuple[float, float, float]:
     return seconds, cpu, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024.0
 
 
-def main() -> int:
+def measure_landing(name: str) -> tuple[float, float, float, int, int]:
+    """Seconds, CPU seconds, the process's peak megabytes, open deals and ranges issued.
+
+    ``landing``: one week's range at every scope. ``backtest``: those of every past quarter that has five before it, at
+    every horizon week, each estimated anew from what was known then.
+    """
+    weeks = (4,) if name == "landing" else tuple(week for _, week in DEFAULT_POLICY.horizon_weeks)
+    at_week = planted_company(LANDING, 3, weeks)
+    target = target_of(at_week[weeks[0]])
+    began, began_cpu = time.perf_counter(), time.process_time()
+    issued = 0
+    for week, inputs in at_week.items():
+        if name == "landing":
+            policy = LandingPolicy(draws=LANDING_DRAWS)
+            found = landing(inputs, period_start_on=target, week_of_period=week, seed=1, policy=policy).landing
+        else:
+            policy = LandingPolicy(draws=BACKTEST_DRAWS)
+            found = landing_backtest(inputs, week_of_period=week, seed_words=("bench",), policy=policy).landing
+        issued += found.drop_nulls("lower").height
+    seconds, cpu = time.perf_counter() - began, time.process_time() - began_cpu
+    deals = at_week[weeks[0]].deals.filter(pl.col("period_start_on") == target).height
+    return seconds, cpu, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0, deals, issued
+
+
+def tell_landing() -> bool:
     is_fine = True
+    print(f"Landing: {LANDING.reps:,} reps, {1 + LANDING.teams + LANDING.reps:,} scopes, {QUARTERS} closed quarters")
+    for name, limit in LANDING_LIMITS.items():
+        with get_context("spawn").Pool(1) as pool:
+            seconds, cpu, memory, deals, issued = pool.apply(measure_landing, (name,))
+        fine = cpu <= limit and memory <= LANDING_MEMORY_MB
+        is_fine &= fine
+        draws = LANDING_DRAWS if name == "landing" else BACKTEST_DRAWS
+        print(
+            f"{'ok ' if fine else 'NOT'} {name:16} {deals:,} open deals × {draws:,} draws, {issued:,} ranges:"
+            f" {seconds:.2f} s ({cpu:.2f} s of CPU, at most {limit:.0f}), {memory:,.0f} MB at peak"
+            f" (at most {LANDING_MEMORY_MB:,.0f})"
+        )
+    return is_fine
+
+
+def main() -> int:
+    is_fine = tell_landing()
     print(f"One layer, category and week; {QUARTERS} quarters")
     for name in ("forecaster_bias", "team_bias", "accuracy"):
         figures = []

@@ -1,7 +1,5 @@
 """Operating characteristics of the landing on simulated companies: ``python -m tests.benchmarks.study_landing 200``.
 
-With ``time`` instead of a count: seconds and memory on a large company.
-
 Prints, per week, the coverage of the nominal 80 % range and its interval score relative to what landed, for the three
 methods and four rivals: deals taken as independent, the raw call with a Student-t spread that does not know the bias,
 the same with the whole correction, and the naive forecast.
@@ -9,7 +7,6 @@ the same with the whole correction, and the naive forecast.
 
 from __future__ import annotations
 
-import resource
 import sys
 import time
 from dataclasses import replace
@@ -25,7 +22,6 @@ from pipelines.engine.landing import (
     closed_so_far,
     fit_call,
     landing,
-    landing_backtest,
     membership,
     seed_of,
     usable_past,
@@ -102,32 +98,7 @@ def study_landing(
     )
 
 
-def time_landing(draws: int = 5000) -> None:
-    """Seconds and memory for 1,000 reps, 1,101 scopes and some 5,400 open deals; then a backtest of one week."""
-    inputs = planted_company(Shape(reps=1000, teams=100, deals_per_week=480.0, closed_periods=12), 3, (4,))[4]
-    target = target_of(inputs)
-    for name, run in (
-        (
-            "landing",
-            lambda: landing(
-                inputs, period_start_on=target, week_of_period=4, seed=1, policy=LandingPolicy(draws=draws)
-            ),
-        ),
-        (
-            "backtest of one week",
-            lambda: landing_backtest(inputs, week_of_period=4, seed_words=("time",), policy=LandingPolicy(draws=1000)),
-        ),
-    ):
-        wall, cpu = time.perf_counter(), time.process_time()
-        run()
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(f"{name}: {time.perf_counter() - wall:.1f} s, processor {time.process_time() - cpu:.1f} s, {peak:.0f} MB")
-
-
 if __name__ == "__main__":
-    if sys.argv[1:] == ["time"]:
-        time_landing()
-        sys.exit()
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 200
     shapes = {
         "20 reps, 8 quarters": Shape(),
