@@ -203,12 +203,17 @@ def naive_forecast(actuals: npt.ArrayLike, season: int = 4) -> Naive:
     year of them); with less than a year of history, the last period.
     """
     history = np.asarray(actuals, dtype=float)
-    amount, kind = _naive_point(history, season)
+    return _naive_after(history, [_naive_point(history[:end], season) for end in range(len(history) + 1)])
+
+
+def _naive_after(history: Floats, points: list[tuple[float | None, str]]) -> Naive:
+    """The naive forecast after ``history``; ``points``: that of each of its beginnings, from the empty one on."""
+    amount, kind = points[len(history)]
     if amount is None:
         return Naive(None, "none", None, 0)
     errors = []
     for end in range(1, len(history)):
-        point, way = _naive_point(history[:end], season)
+        point, way = points[end]
         if way == kind and point is not None and point > 0 and history[end] > 0:
             errors.append(np.log(history[end] / point))
     if len(errors) < 3:
@@ -296,8 +301,10 @@ def naive_crps(actuals: pl.DataFrame, *, season: int = 4) -> pl.DataFrame:
     rows = []
     for _, part in actuals.sort("scope", "period_start_on").group_by("scope", maintain_order=True):
         history = part["actual_amount"].cast(pl.Float64).fill_null(np.nan).to_numpy()
+        points = [_naive_point(history[:end], season) for end in range(len(history))]
+        said = part.select("scope", "period_start_on", "actual_amount").rows()
         for index, actual in enumerate(history):
-            naive = naive_forecast(history[:index], season)
+            naive = _naive_after(history[:index], points)
             spread = naive.quantiles(level)
             score = None
             if naive.amount is not None and np.isfinite(actual):
@@ -306,9 +313,7 @@ def naive_crps(actuals: pl.DataFrame, *, season: int = 4) -> pl.DataFrame:
                     score = float(weighted_interval_score([actual], level, spread[None, :]).total[0])
             rows.append(
                 (
-                    part["scope"][index],
-                    part["period_start_on"][index],
-                    part["actual_amount"][index],
+                    *said[index],
                     naive.amount,
                     naive.kind,
                     score,

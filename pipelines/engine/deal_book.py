@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -157,15 +158,17 @@ class Book:
             found.append(rows[np.argsort(place[rows])][: self.policy.top_deals])
         return found
 
-    def draw(self, closed: Floats, seed: int) -> Drawn:
-        """Landed amount in each draw; ``closed`` (owners,) is what each has won in the period so far."""
+    def draw(self, closed: Floats, seed: int, *, with_top: bool = True) -> Drawn:
+        """Landed amount in each draw; ``closed`` (owners,) is what each has won in the period so far.
+
+        ``with_top`` False: the same draws, without those of the scopes' weightiest deals one by one.
+        """
         rng = np.random.default_rng(seed)
-        top = self.top_rows()
+        top = self.top_rows() if with_top else []
         keep = np.zeros(len(self.deals.x), dtype=bool)
         keep[np.concatenate([np.arange(0), *top])] = True
         z = shock_draws(self.shock.sd, self.policy.draws, rng)
         shift = solve_shift(self.deals.x, self.worth, z, self.shock.correction)
-        chance = calibrated_chance(self.deals.x, shift.delta, z)
         total, bits = draw_deals(
             deals=self.deals,
             change=self.change,
@@ -185,22 +188,26 @@ class Book:
             rng=rng,
         )
         total += closed[:, None]
-        return Drawn(self, self.members @ total, chance, top, np.cumsum(keep) - 1, bits, z, shift.delta)
+        return Drawn(self, self.members @ total, top, np.cumsum(keep) - 1, bits, z, shift.delta)
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """Draws of a book: ``amounts`` scopes × draws; ``chance`` calibrated win probability of each modelled deal;
-    ``z`` (draws,) and ``delta``: the shock all deals share, and how far their odds were shifted."""
+    """Draws of a book: ``amounts`` scopes × draws; ``z`` (draws,) and ``delta``: the shock all deals share, and how far
+    their odds were shifted."""
 
     book: Book
     amounts: Floats
-    chance: Floats
     top_rows: list[Whole]
     bit_row: Whole
     bits: npt.NDArray[np.uint8]
     z: Floats
     delta: float
+
+    @cached_property
+    def chance(self) -> Floats:
+        """Calibrated win probability of each modelled deal."""
+        return calibrated_chance(self.book.deals.x, self.delta, self.z)
 
     def top(self, scope_row: int) -> list[TopDeal]:
         """A scope's weightiest deals, weightiest first."""
@@ -260,6 +267,9 @@ def make_book(
     horizon_days: dict[date, float] = dict(inputs.periods.select("period_start_on", "horizon_days").iter_rows())
     given = "given_probability_rate" in deals.columns
     arrays = None if given else spell_arrays(spells, policy.win)
+    if arrays is not None:
+        for rung in range(len(policy.win.ladder)):
+            arrays.order(rung)
     starts = spells["period_start_on"].to_numpy()
     stages, amounts = spells["stage_code"].to_numpy(), spells["amount"].to_numpy()
     landed = spells.select(pl.when(pl.col("outcome") == "won").then("final_amount")).to_series().to_numpy()

@@ -96,13 +96,14 @@ def landing(
     seed: int,
     policy: LandingPolicy | None = None,
     with_swings: bool = True,
+    with_odds: bool = True,
     bench_scopes: Collection[str] = (),
 ) -> LandingResult:
     """Range and odds of one period at one week, for every scope that has members in it.
 
-    ``with_swings`` False leaves the single deals out; of ``bench_scopes`` the draws are kept for scenarios. The same
-    inputs in any row order, with the same seed, give the same result. Rows: see ``landing_tables``. ValueError if the
-    period is not among ``inputs.periods`` exactly once.
+    ``with_swings`` False leaves the weightiest deals out, ``with_odds`` False the odds of each; of ``bench_scopes`` the
+    draws are kept for scenarios. The same inputs in any row order, with the same seed, give the same result. Rows: see
+    ``landing_tables``. ValueError if the period is not among ``inputs.periods`` exactly once.
     """
     policy = LandingPolicy() if policy is None else policy
     target = inputs.periods.filter(pl.col("period_start_on") == period_start_on)
@@ -133,7 +134,7 @@ def landing(
         if enough
         else None
     )
-    drawn = None if book is None else book.draw(closed_by_owner, seed)
+    drawn = None if book is None else book.draw(closed_by_owner, seed, with_top=with_swings)
     gaps = None if book is None else book.gaps()
     tables = LandingTables(period_start_on, week_of_period, target["origin_at"][0], policy.levels)
     level = (np.arange(policy.draws) + 0.5) / policy.draws
@@ -177,9 +178,9 @@ def landing(
                     drawn=drawn,
                     row=begin + row,
                 )
-    if book is not None and drawn is not None:
+    if book is not None and drawn is not None and with_swings:
         basis.add_deals(book, drawn, scopes, owners)
-    odds = pl.DataFrame(schema=ODDS) if drawn is None else drawn.odds()
+    odds = drawn.odds() if drawn is not None and with_odds else pl.DataFrame(schema=ODDS)
     return LandingResult(*tables.frames(), odds, None if book is None else book.shock, basis)
 
 
@@ -190,14 +191,15 @@ def landing_backtest(
     seed_words: tuple[str, ...],
     policy: LandingPolicy | None = None,
     only: Collection[date] | None = None,
+    with_odds: bool = True,
 ) -> LandingResult:
     """The landings that would have been issued at this week of every closed period (or ``only`` of these), from earlier
     periods alone.
 
     Rolling origin: each period uses the periods whose outcome was frozen by its own ``origin_at``, nothing later.
     Periods with too few of them issue nothing and are left out. Score with ``coverage.backtest_rows``. ``odds`` has
-    ``period_start_on`` before its columns: each open deal's chance as it would have been issued then. ``swings``,
-    ``shock`` and ``basis`` are left out.
+    ``period_start_on`` before its columns: each open deal's chance as it would have been issued then (``with_odds``
+    False: none). ``swings``, ``shock`` and ``basis`` are left out.
     """
     policy = LandingPolicy() if policy is None else policy
     starts = inputs.periods.drop_nulls("closed_at")["period_start_on"].sort().to_list()
@@ -209,6 +211,7 @@ def landing_backtest(
             seed=seed_of(*seed_words, str(start), str(week_of_period)),
             policy=policy,
             with_swings=False,
+            with_odds=with_odds,
         )
         for start in starts
         if (only is None or start in only)
@@ -266,7 +269,9 @@ def _call_histories(calls: pl.DataFrame, past: list[date]) -> dict[str, tuple[Fl
     known = known.sort("scope", "period_start_on").with_columns(
         pl.col("call_amount").cast(pl.Float64), pl.col("actual_amount").cast(pl.Float64)
     )
-    return {
-        str(key[0]): (part["call_amount"].to_numpy(), part["actual_amount"].to_numpy())
-        for key, part in known.partition_by("scope", as_dict=True, maintain_order=True).items()
-    }
+    scopes = known.select("scope", pl.col("scope").rle_id().alias("run")).group_by("run", maintain_order=True)
+    runs = scopes.agg(pl.col("scope").first(), pl.len())
+    ends = np.cumsum(runs["len"].to_numpy())[:-1]
+    calls_by_scope = np.split(known["call_amount"].to_numpy(), ends)
+    actuals_by_scope = np.split(known["actual_amount"].to_numpy(), ends)
+    return dict(zip(runs["scope"].to_list(), zip(calls_by_scope, actuals_by_scope, strict=True), strict=False))

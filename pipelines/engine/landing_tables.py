@@ -138,9 +138,9 @@ class LandingTables:
     week_of_period: int
     as_of_at: datetime | None
     levels: tuple[float, ...]
-    _landing: list[tuple[object, ...]] = field(default_factory=list)
-    _quantiles: list[tuple[list[tuple[str, ...]], Floats]] = field(default_factory=list)
-    _dots: list[tuple[list[tuple[str, ...]], Floats]] = field(default_factory=list)
+    _landing: list[pl.DataFrame] = field(default_factory=list)
+    _quantiles: list[tuple[pl.Series, str, Floats]] = field(default_factory=list)
+    _dots: list[tuple[pl.Series, str, Floats]] = field(default_factory=list)
     _status: dict[str, dict[str, str]] = field(default_factory=dict)
     _swings: list[tuple[object, ...]] = field(default_factory=list)
 
@@ -174,37 +174,46 @@ class LandingTables:
         quota_line = np.array([np.nan if line.quota_amount is None else line.quota_amount for line in lines])
         periods = {"deals": [period_counts[0]] * len(lines), "call": period_counts[1]}
         periods["combined"] = [max(pair) for pair in zip(periods["deals"], periods["call"], strict=True)]
+        scopes = pl.Series([line.scope for line in lines], dtype=pl.String)
+        is_both = np.array([self._status[line.scope]["combined"] == "ok" for line in lines], dtype=bool)
         for method, ordered in (("deals", deals), ("call", call), ("combined", combined)):
             known = np.zeros(len(lines), dtype=bool) if ordered is None else np.isfinite(ordered[:, 0])
-            frame = np.full((len(lines), 3 + 2 * len(self.levels) + 1), np.nan)
+            per_line = {
+                "scope": scopes,
+                "closed_amount": np.array([line.closed_amount for line in lines], dtype=float),
+                "estimate": np.full(len(lines), np.nan),
+                "mean_amount": np.full(len(lines), np.nan),
+                "call_amount": call_line,
+                "quota_amount": quota_line,
+                "probability_of_call_rate": np.full(len(lines), np.nan),
+                "probability_of_quota_rate": np.full(len(lines), np.nan),
+                "period_count": periods[method],
+                "open_count": None if gaps is None else gaps[:, 0].astype(np.int64),
+                "unmodelled_count": None if gaps is None else gaps[:, 1].astype(np.int64),
+                "unmodelled_amount": None if gaps is None else gaps[:, 2],
+                "status": [self._status[line.scope][method] for line in lines],
+                "deals_weight_rate": np.where(is_both & (method == "combined"), weight, np.nan),
+            }
+            ends = np.full((len(lines), 2 * len(self.levels)), np.nan)
             if ordered is not None:
                 tails = np.array([[(1 - level) / 2, (1 + level) / 2] for level in self.levels]).ravel()
-                frame[:, 0] = quantile_at(ordered, 0.5)
-                frame[:, 1] = _share_at_or_above(ordered, call_line)
-                frame[:, 2] = _share_at_or_above(ordered, quota_line)
-                frame[:, 3:-1] = quantile_at(ordered, tails)
+                per_line["estimate"] = quantile_at(ordered, 0.5)
+                per_line["probability_of_call_rate"] = _share_at_or_above(ordered, call_line)
+                per_line["probability_of_quota_rate"] = _share_at_or_above(ordered, quota_line)
+                ends = quantile_at(ordered, tails)
                 if method == "deals":
-                    frame[:, -1] = ordered.mean(axis=1)
-                names = [line.scope for line, is_known in zip(lines, known, strict=True) if is_known]
-                self._quantiles.append(([(name, method) for name in names], quantile_at(ordered[known], QUANTILES)))
+                    per_line["mean_amount"] = ordered.mean(axis=1)
+                names = scopes.filter(pl.Series(known))
+                self._quantiles.append((names, method, quantile_at(ordered[known], QUANTILES)))
                 if method == "combined":
-                    self._dots.append(([(name,) for name in names], quantile_at(ordered[known], DOTS)))
-            values = [[None if np.isnan(value) else value for value in cells] for cells in frame.tolist()]
-            for row, line in enumerate(lines):
-                estimate, call_rate, quota_rate, *ends, mean = values[row]
-                open_count = None if gaps is None else int(gaps[row, 0])
-                outside = (None, None) if gaps is None else (int(gaps[row, 1]), float(gaps[row, 2]))
-                for index, level in enumerate(self.levels):
-                    lower, upper = ends[2 * index], ends[2 * index + 1]
-                    is_both = method == "combined" and self._status[line.scope][method] == "ok"
-                    self._landing.append(
-                        (
-                            *(line.scope, method, level, self.as_of_at, line.closed_amount),
-                            *(float(weight[row]) if is_both else None, estimate, lower, upper),
-                            *(mean, line.call_amount, line.quota_amount, call_rate, quota_rate),
-                            *(periods[method][row], open_count, *outside, self._status[line.scope][method]),
-                        )
+                    self._dots.append((names, method, quantile_at(ordered[known], DOTS)))
+            for index, level in enumerate(self.levels):
+                columns = {**per_line, "lower": ends[:, 2 * index], "upper": ends[:, 2 * index + 1]}
+                self._landing.append(
+                    pl.DataFrame(columns).with_columns(
+                        pl.lit(method).alias("method"), pl.lit(level, dtype=pl.Float64).alias("level")
                     )
+                )
 
     def add_swings(self, line: Line, top: list[TopDeal], draws: Floats) -> None:
         """How much the scope's outcome hangs on each of its weightiest deals; ``draws`` in drawing order.
@@ -230,32 +239,49 @@ class LandingTables:
     def frames(self) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, pl.DataFrame]:
         """``landing``, ``landing_quantiles``, ``landing_dots``, ``landing_swings``, each sorted by its grain."""
         head = (self.period_start_on, self.week_of_period)
-        landing = pl.DataFrame([head + row for row in self._landing], schema=LANDING, orient="row")
+        empty = pl.DataFrame(schema=LANDING)
+        parts = [
+            part.with_columns(
+                pl.lit(self.period_start_on).alias("period_start_on"),
+                pl.lit(self.week_of_period).alias("week_of_period"),
+                pl.lit(self.as_of_at, dtype=pl.Datetime("us")).alias("as_of_at"),
+                pl.col(pl.Float64).fill_nan(None),
+            )
+            .select(*LANDING)
+            .cast(pl.Schema(LANDING))
+            for part in self._landing
+        ]
         swings = pl.DataFrame([head + row for row in self._swings], schema=LANDING_SWINGS, orient="row")
-        quantiles = self._long(LANDING_QUANTILES, self._quantiles, ("scope", "method"), QUANTILES)
-        dots = self._long(LANDING_DOTS, self._dots, ("scope",), np.arange(1.0, 21.0))
-        return landing.sort(*LANDING_GRAIN), quantiles.sort(*list(LANDING_QUANTILES)[:-1]), dots, swings
+        quantiles = self._long(LANDING_QUANTILES, self._quantiles, QUANTILES)
+        dots = self._long(LANDING_DOTS, self._dots, np.arange(1.0, 21.0))
+        landing = pl.concat([empty, *parts]).sort(*LANDING_GRAIN)
+        return landing, quantiles, dots, swings
 
-    def _long(
-        self, schema: Columns, parts: list[tuple[list[tuple[str, ...]], Floats]], names: tuple[str, ...], level: Floats
-    ) -> pl.DataFrame:
+    def _long(self, schema: Columns, parts: list[tuple[pl.Series, str, Floats]], level: Floats) -> pl.DataFrame:
+        """One row per scope, method and level, in order; ``parts``: scopes, their method, amounts (scopes × levels)."""
         position = list(schema)[-2]
-        keys = [key for part, _ in parts for key in part]
-        if not keys:
+        lines = pl.concat(
+            [
+                pl.DataFrame(schema={"scope": pl.String, "method": pl.String}),
+                *(pl.DataFrame({"scope": scopes}).with_columns(method=pl.lit(method)) for scopes, method, _ in parts),
+            ]
+        ).with_row_index("line")
+        if lines.is_empty():
             return pl.DataFrame(schema=schema)
-        columns = {
-            name: np.repeat(np.array([key[i] for key in keys], dtype=object), len(level))
-            for i, name in enumerate(names)
-        }
-        amount = np.concatenate([values.ravel() for _, values in parts])
-        frame = pl.DataFrame({**columns, position: np.tile(level, len(keys)), "amount": amount})
-        return frame.select(
-            pl.lit(self.period_start_on).alias("period_start_on"),
-            pl.lit(self.week_of_period).alias("week_of_period"),
-            *names,
-            position,
-            "amount",
-        ).cast(pl.Schema(schema))
+        # The lines are put in order, a hundred times fewer than the rows.
+        lines = lines.sort("scope", "method")
+        amount = np.concatenate([values for _, _, values in parts])[lines["line"].to_numpy()]
+        rows = lines.select("scope", "method")[np.repeat(np.arange(lines.height), len(level))]
+        return (
+            rows.with_columns(
+                pl.lit(self.period_start_on).alias("period_start_on"),
+                pl.lit(self.week_of_period).alias("week_of_period"),
+                pl.Series(position, np.tile(level, lines.height)),
+                pl.Series("amount", amount.ravel()),
+            )
+            .select(*schema)
+            .cast(pl.Schema(schema))
+        )
 
 
 def _share_at_or_above(ordered: Floats, line: Floats) -> Floats:

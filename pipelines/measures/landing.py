@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 
@@ -26,7 +27,7 @@ from pipelines.measures.process import periods_per_year
 from pipelines.policy import COMPANY_SCOPE, Policy
 from pipelines.scenario_contracts import SCENARIO_TABLES
 from pipelines.warehouse.books import booked_amounts, covered_periods
-from pipelines.warehouse.deal_states import deal_states
+from pipelines.warehouse.deal_states import deal_states, periods_seen
 from pipelines.warehouse.history import Prepared
 from pipelines.warehouse.landing_looks import landing_looks, members_by_week
 from pipelines.warehouse.miss_facts import known_since
@@ -36,6 +37,13 @@ SEED_WORDS = ("landing",)
 
 BACKTEST_DRAWS = 1000
 """Draws of a past landing: its ends move by about 1 % of the range between seeds, and there are dozens of them."""
+
+BACKTEST_CELLS = 60_000_000
+"""Deals × draws of a past landing: beyond it fewer draws, but never under a quarter. A company with 60,000 deals open
+at once has all its draws; one with ten times as many has 250 and ends that move by about 2 % of the range."""
+
+AT_ONCE = 2
+"""Past landings made side by side: more of them would hold more deals in memory than they save time."""
 
 LOCK_ODDS = ("period_start_on", "opportunity_id", "win_probability_rate")
 
@@ -56,11 +64,13 @@ STATES = (
 
 @dataclass(frozen=True)
 class LandingFacts:
-    """Everything landings are made from, for all weeks at once.
+    """Everything landings are made from.
 
-    ``states``: warehouse.deal_states; ``looks``: warehouse.landing_looks; ``calls``: period × week × forecaster of one
-    layer and category (``forecaster_id, forecast_amount``); ``recorded``: period × forecaster, ``actual_amount`` stated
-    by records; ``quotas``: period × person, ``quota_amount``; ``members``: week → period × person × scope.
+    ``states_at``: week → warehouse.deal_states, fetched when asked for: all weeks of a large company at once fill
+    gigabytes; ``seen``: the periods with a deal at any of the weeks; ``looks``: warehouse.landing_looks; ``calls``:
+    period × week × forecaster of one layer and category (``forecaster_id, forecast_amount``); ``recorded``: period ×
+    forecaster, ``actual_amount`` stated by records; ``quotas``: period × person, ``quota_amount``; ``members``: week →
+    period × person × scope.
     ``booked``: where bookings count as landed, period × person (null: tied to no deal), ``end_amount``; ``covered``:
     the periods the books cover; both null where closed won counts. Deals are still drawn as the CRM closes them: how
     well that foretells the books is what the backtest shows.
@@ -68,7 +78,8 @@ class LandingFacts:
     a deal's last values are carried back, whatever was won seems to have been due, and no range is made of that.
     """
 
-    states: pl.DataFrame
+    states_at: Callable[[int], pl.DataFrame]
+    seen: pl.DataFrame
     looks: pl.DataFrame
     calls: pl.DataFrame
     recorded: pl.DataFrame
@@ -84,7 +95,7 @@ class LandingFacts:
         Owners are those with an open deal, a deal won or a call by then: who has left keeps no share of new business,
         and who has yet to come gets none.
         """
-        states = self.states.filter(pl.col("week_of_period") == week)
+        states = self.states_at(week)
         looks = self.looks.filter(pl.col("week_of_period") == week)
         calls = self.calls.filter(pl.col("week_of_period") == week)
         as_believed = pl.col("until_at") > pl.lit(self.recorded_from, pl.Datetime("us"))
@@ -156,7 +167,7 @@ class LandingFacts:
         """
         key = ["period_start_on", "scope"]
         closed = self.looks.drop_nulls("closed_at").select("period_start_on").unique()
-        with_deals = closed.join(self.states.select("period_start_on").unique(), on="period_start_on")
+        with_deals = closed.join(self.seen, on="period_start_on")
         won = states.filter(pl.col("outcome") == "won").select(
             "period_start_on", "end_amount", person_id="end_owner_id"
         )
@@ -225,7 +236,8 @@ def landing_facts(
     reps = tables["scopes"].filter(pl.col("scope_kind") == "rep")["scope"]
     since = known_since(prepared)
     facts = LandingFacts(
-        states=deal_states(prepared, weeks, policy, columns=STATES),
+        states_at=lambda week: deal_states(prepared, [week], policy, columns=STATES),
+        seen=periods_seen(prepared, weeks),
         looks=looks.filter(pl.col("week_of_period").is_in(weeks)),
         calls=chosen.select("period_start_on", "week_of_period", "forecaster_id", "forecast_amount"),
         recorded=records.unique(["period_start_on", "forecaster_id"]).select(
@@ -276,35 +288,33 @@ def landings(
     schemas = {**LANDING_TABLES, **SCENARIO_TABLES}
     found: dict[str, pl.DataFrame] = {name: schema.create_empty() for name, schema in schemas.items()}
     deals = tables["deals"]
-    if now is not None and weeks:
-        week = weeks[-1]
-        seed = seed_of(*SEED_WORDS, str(now), str(week))
-        inputs = facts.at_week(week)
-        result = landing(
-            inputs,
-            period_start_on=now,
-            week_of_period=week,
-            seed=seed,
-            policy=choices,
-            bench_scopes=_bench_scopes(inputs.scope_members, tables["scopes"], now),
-        )
-        found |= _issued(result, tables["scopes"], kind)
-        deals = _with_odds(tables["deals"], result)
     past_choices = replace(choices, draws=backtest_draws)
     naive: dict[int, pl.DataFrame] = {}
     rows: list[pl.DataFrame] = []
     odds: list[pl.DataFrame] = []
     for week in sorted(facts.members):
         inputs = facts.at_week(week)
+        if now is not None and week in weeks[-1:]:
+            result = landing(
+                inputs,
+                period_start_on=now,
+                week_of_period=week,
+                seed=seed_of(*SEED_WORDS, str(now), str(week)),
+                policy=choices,
+                bench_scopes=_bench_scopes(inputs.scope_members, tables["scopes"], now),
+            )
+            found |= _issued(result, tables["scopes"], kind)
+            deals = _with_odds(tables["deals"], result)
         closed = inputs.periods.drop_nulls("closed_at")["period_start_on"].sort().to_list()
         # From the lock week on the hierarchy, hence what each scope won, is the same.
         told = min(week, policy.lock_week)
         if told not in naive:
             naive[told] = _naive(inputs, closed, season)
-        for scored, issued in _scored(inputs, week, closed, naive[told], past_choices):
+        for scored, issued in _scored(
+            inputs, week, closed, naive[told], past_choices, with_odds=week == policy.lock_week
+        ):
             rows.append(scored)
-            if week == policy.lock_week:
-                odds.append(issued)
+            odds.append(issued)
     if rows:
         backtest = pl.concat(rows)
         found["landing_backtest"] = _published(backtest, LandingBacktest)
@@ -318,7 +328,7 @@ def landing_choices(choices: LandingPolicy | None = None) -> list[dict[str, str]
     stated = asdict(LandingPolicy() if choices is None else choices)
     win = stated.pop("win")
     stated |= {f"win_{name}": value for name, value in win.items()}
-    stated["backtest_draws"] = BACKTEST_DRAWS
+    stated["backtest_draws"], stated["backtest_cells"] = BACKTEST_DRAWS, BACKTEST_CELLS
     return [{"name": f"landing_{name}", "value": repr(value)} for name, value in sorted(stated.items())]
 
 
@@ -339,15 +349,36 @@ def _naive(inputs: LandingInputs, closed: list[date], season: int) -> pl.DataFra
 
 
 def _scored(
-    inputs: LandingInputs, week: int, closed: list[date], actuals: pl.DataFrame, choices: LandingPolicy
+    inputs: LandingInputs,
+    week: int,
+    closed: list[date],
+    actuals: pl.DataFrame,
+    choices: LandingPolicy,
+    *,
+    with_odds: bool,
 ) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
     """Past landings of one week against what landed, and the odds issued with them, one period at a time: quantiles of
     thousands are not kept."""
-    for start in closed:
-        issued = landing_backtest(inputs, week_of_period=week, seed_words=SEED_WORDS, policy=choices, only=[start])
-        rows = backtest_rows(_in_cents(issued.landing), issued.quantiles, actuals)
-        if not rows.is_empty():
-            yield rows, issued.odds.select(LOCK_ODDS)
+
+    open_counts = dict(inputs.deals.group_by("period_start_on").len().iter_rows())
+
+    def of_period(start: date) -> tuple[pl.DataFrame, pl.DataFrame]:
+        affordable = BACKTEST_CELLS // max(open_counts.get(start, 0), 1)
+        issued = landing_backtest(
+            inputs,
+            week_of_period=week,
+            seed_words=SEED_WORDS,
+            policy=replace(choices, draws=min(choices.draws, max(affordable, choices.draws // 4))),
+            only=[start],
+            with_odds=with_odds,
+        )
+        return backtest_rows(_in_cents(issued.landing), issued.quantiles, actuals), issued.odds.select(LOCK_ODDS)
+
+    # Each draws from a seed of its own, so that two at once say what one after the other says.
+    with ThreadPoolExecutor(max_workers=AT_ONCE) as workers:
+        for rows, odds in workers.map(of_period, closed):
+            if not rows.is_empty():
+                yield rows, odds
 
 
 def _without_gaps(actuals: pl.DataFrame, closed: list[date]) -> pl.DataFrame:

@@ -15,6 +15,9 @@ from pipelines.warehouse.store import connect, content_digest, frame
 BESIDE_THE_FACT = ("load_id", "line", "key_hash", "row_hash", "known_at")
 """What a table of facts holds besides the columns of its contract."""
 
+MEASURING_SHARE = 0.5
+"""Share of the memory limit that the rebuilt history may go on holding once it stands."""
+
 
 class Embedded:
     """Runs the statements as they are written. ``con`` is open to whatever else DuckDB can do."""
@@ -65,6 +68,10 @@ class Embedded:
 
     def let_go(self) -> None:
         self.con.execute("detach landing")
+        # What follows reads small results into frames of its own: both together stay within the limit's order.
+        ((limit,),) = self.con.execute("select current_setting('memory_limit')").fetchall()
+        size, unit = str(limit).split()
+        self.con.execute(f"set memory_limit = '{float(size) * MEASURING_SHARE:.1f}{unit}'")
 
     def close(self) -> None:
         self.con.close()
