@@ -494,6 +494,19 @@ def test_cents_are_rounded_half_away_from_zero(workspace: Workspace) -> None:
     assert the_versions(workspace, "reporting_amount") == [(Decimal("5.01"),), (Decimal("-5.01"),), (Decimal("5.01"),)]
 
 
+def test_an_amount_of_billions_is_converted_exactly_and_one_beyond_all_digits_has_no_amount(
+    workspace: Workspace,
+) -> None:
+    names = ("currency", "valid_from_on", "rate_to_reporting")
+    rates = [("EUR", "2026-01-01", "1.23456789"), ("USD", "2026-01-01", "1")]
+    land(workspace, "fx_rates", [dict(zip(names, row, strict=True)) for row in rates])
+    amounts = ("99999999999.99", "9999999999999999.99")
+    land(workspace, "opportunities", [
+        small_deal(opportunity_id=f"d{number}", amount=amount, currency="EUR") for number, amount in enumerate(amounts)
+    ])  # fmt: skip
+    assert the_versions(workspace, "reporting_amount") == [(Decimal("123456788999.99"),), (None,)]
+
+
 def test_the_as_of_defaults_to_the_latest_record_and_ignores_plans(workspace: Workspace) -> None:
     land(workspace, "opportunities", [small_deal(stage="Won", close_on="2099-12-31", modified_at="2026-07-11 09:00")])
     land(workspace, "fx_rates", [{"currency": "USD", "valid_from_on": "2027-01-01", "rate_to_reporting": "1"}])

@@ -37,11 +37,11 @@ final as (
         lines.booked_on,
         case
             when lines.currency = cast($reporting_currency as varchar) then lines.amount
-            else try_cast(round(lines.amount * booked.rate, 2) as decimal(18, 2))
+            else try_cast(round(cast(lines.amount as decimal(19, 2)) * booked.rate, 2) as decimal(18, 2))
         end as booked_amount,
         case
             when lines.currency = cast($reporting_currency as varchar) then lines.amount
-            else try_cast(round(lines.amount * closing.rate, 2) as decimal(18, 2))
+            else try_cast(round(cast(lines.amount as decimal(19, 2)) * closing.rate, 2) as decimal(18, 2))
         end as closing_amount,
         lines.amount as own_amount,
         lines.currency,

@@ -28,7 +28,7 @@ final as (
         case
             when coalesce(submissions.currency, constants.reporting_currency) = constants.reporting_currency
                 then submissions.amount
-            else try_cast(round(submissions.amount * rates.rate, 2) as decimal(18, 2))
+            else try_cast(round(cast(submissions.amount as decimal(19, 2)) * rates.rate, 2) as decimal(18, 2))
         end as call_amount
     from submissions
     cross join constants

@@ -67,7 +67,7 @@ described as (
         case
             when coalesce(open_now.currency, constants.reporting_currency) = constants.reporting_currency
                 then open_now.amount
-            else try_cast(round(open_now.amount * rates.rate, 2) as decimal(18, 2))
+            else try_cast(round(cast(open_now.amount as decimal(19, 2)) * rates.rate, 2) as decimal(18, 2))
         end as amount,
         rows_in_force.created_on,
         open_now.close_on,

@@ -147,7 +147,7 @@ final as (
         dated.currency,
         case
             when dated.own_currency = dated.reporting_currency then dated.amount
-            else try_cast(round(dated.amount * rates.rate, 2) as decimal(18, 2))
+            else try_cast(round(cast(dated.amount as decimal(19, 2)) * rates.rate, 2) as decimal(18, 2))
         end as reporting_amount,
         dated.close_on,
         dated.forecast_category,

@@ -23,7 +23,7 @@ final as (
         case
             when coalesce(quotas.currency, constants.reporting_currency) = constants.reporting_currency
                 then quotas.amount
-            else try_cast(round(quotas.amount * rates.rate, 2) as decimal(18, 2))
+            else try_cast(round(cast(quotas.amount as decimal(19, 2)) * rates.rate, 2) as decimal(18, 2))
         end as quota_amount
     from quotas
     cross join constants
