@@ -74,6 +74,8 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         "Is the pipeline sound, and do rates hold?",
         (
             ("Pipeline health", "pipelines.engine.health:pipeline_health"),
+            ("How deals end", "pipelines.engine.outcomes:win_loss"),
+            ("Why deals end as they do", "pipelines.engine.outcomes:outcome_reasons"),
             ("When an open deal is old", "pipelines.engine.health:ageing_limits"),
             ("Why an interval is wider than its deals say", "pipelines.engine.shares:inflation"),
             ("Stable, drifting, jumpy", "pipelines.engine.stability"),

@@ -82,7 +82,7 @@ def _theirs(layer: str) -> str:
     return f"{name}'" if name.endswith("s") else f"{name}'s"
 
 
-def _fitting(*titles: str) -> str:
+def fitting(*titles: str) -> str:
     """The first title that fits a line."""
     return next((title for title in titles if len(title) <= TITLE_LENGTH), titles[-1][:TITLE_LENGTH])
 
@@ -104,7 +104,7 @@ def miss_title(label: str, miss: Decimal, call: Decimal, currency: str) -> str:
     side = "below" if miss < 0 else "above"
     size = theme.money(abs(miss), currency)
     share = f" ({theme.percent(abs(miss) / call)})" if call > 0 else ""
-    return _fitting(f"{label} landed {size}{share} {side} the call", f"{label} landed {size} {side} the call")
+    return fitting(f"{label} landed {size}{share} {side} the call", f"{label} landed {size} {side} the call")
 
 
 def largest_causes(bridge: Mapping[str, tuple[Decimal | None, int | None]], miss: Decimal, currency: str) -> str:
@@ -180,7 +180,7 @@ def blame_title(parts: Sequence[Mapping[str, Any]]) -> str:
     names = [SHORT_PARTS[row["part"]] for row in parts if row["direction"] in ("above", "below")]
     if not names:
         return "Every part is within its usual range"
-    return _fitting(f"Out of the ordinary: {in_a_row(names)}", f"{len(names)} parts are out of the ordinary")
+    return fitting(f"Out of the ordinary: {in_a_row(names)}", f"{len(names)} parts are out of the ordinary")
 
 
 def blame_rows(parts: Iterable[Mapping[str, Any]], currency: str) -> list[tuple[str, str, str | None, str]]:
@@ -251,7 +251,7 @@ def cut_title(cut: str, rows: Sequence[Mapping[str, Any]], currency: str) -> str
         return f"{name}: every part landed at least what was called"
     value = "not recorded" if worst["value"] is None else str(worst["value"])
     lost = theme.money(-worst["change_amount"], currency)
-    return _fitting(f"{name}: {value} landed {lost} below its called deals", f"{name}: one part fell {lost} short")
+    return fitting(f"{name}: {value} landed {lost} below its called deals", f"{name}: one part fell {lost} short")
 
 
 CUT_CAUSES = ("lost", "no_decision", "pushed_out", "left_out", "pulled_in", "created_and_won")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from dashboard import theme
-from dashboard.wording import bold
+from dashboard.wording import bold, how_often
+from dashboard.wording_miss import fitting, in_a_row
 
 EXPLANATIONS = {
     "lead_source": "lead source",
@@ -95,3 +97,198 @@ def fractions_caption(level: float) -> str:
         f"compared within period, stage, source and record, with its {theme.percent(level)} range. Only what is worse "
         "beyond chance, all comparisons together, takes a part of the miss."
     )
+
+
+# Win, loss, no decision
+
+CUTS = {
+    "sales_motion": "sales motion",
+    "lead_source": "lead source",
+    "opportunity_type": "opportunity type",
+    "competitor": "competitor",
+    "team": "team",
+    "tenure": "owner's tenure",
+}
+OUTCOMES = {"lost": "lost", "no_decision": "undecided", "won": "won"}
+NOT_RECORDED = "not recorded"
+AGAINST = {
+    "above": "wins more",
+    "below": "wins less",
+    "like_the_rest": "not beyond chance",
+    "too_few": "too few deals",
+    None: "",
+}
+
+
+def outcomes_title(rows: Sequence[Mapping[str, Any]], *, has_any: bool) -> str:
+    """The finding: who stands out, or that nobody does."""
+    if not has_any:
+        return "Which deals are won, and which never decided?"
+    winning = [row for row in rows if row["direction"] in ("above", "below")]
+    if winning:
+        names = in_a_row([str(row["value"]) for row in winning[:3]])
+        more = f" and {len(winning) - 3} more" if len(winning) > 3 else ""
+        return fitting(f"Beyond chance, win rates differ for {names}{more}", f"{len(winning)} win rates stand out")
+    idle = [row for row in rows if row["no_decision_direction"] == "above"]
+    if idle:
+        names = in_a_row([str(row["value"]) for row in idle[:2]])
+        return fitting(
+            f"Win rates are alike; {names} deals end undecided more often",
+            "Win rates are alike; how often none is made is not",
+        )
+    return "No source, motion or team wins more than the rest beyond chance"
+
+
+def window(whole: Mapping[str, Any], noun: str, as_of: str) -> str:
+    closed = whole["won_count"] + whole["lost_count"] + whole["no_decision_count"]
+    periods = theme.plural(whole["period_count"], f"closed {noun}")
+    return f"{theme.plural(closed, 'deal')} closed in the last {periods} · whole company · as of {as_of}"
+
+
+def whole_sentence(whole: Mapping[str, Any], currency: str) -> str:
+    closed = whole["won_count"] + whole["lost_count"] + whole["no_decision_count"]
+    ends = theme.percent_range(whole["lower"], whole["upper"])
+    said = (
+        f"{bold(theme.percent(whole['win_rate']))} were won ({ends}, {how_often(whole['level'])}): "
+        f"{theme.money(whole['won_amount'], currency)}. {theme.percent(whole['lost_count'] / closed)} were lost "
+        f"({theme.money(whole['lost_amount'], currency)}), {theme.percent(whole['no_decision_rate'])} ended without a "
+        f"decision ({theme.money(whole['no_decision_amount'], currency)})."
+    )
+    if whole["unvalued_count"]:
+        said += f" {theme.plural(whole['unvalued_count'], 'deal')} without an amount count in rates and in no sum."
+    return said
+
+
+def unexplained_sentence(count: int, amount: Decimal, whole: Mapping[str, Any], currency: str) -> str:
+    closed = whole["won_count"] + whole["lost_count"] + whole["no_decision_count"]
+    if not count:
+        return "Every closed deal states a reason."
+    share = theme.percent(count / closed)
+    return f"{bold(share)} of them ({theme.money(amount, currency)}) state no reason for how they ended."
+
+
+def cuts_caption(whole: Mapping[str, Any] | None) -> str:
+    level = 0.8 if whole is None else float(whole["level"])
+    return (
+        f"Dot: share of closed deals that were won. Line: where it lies {how_often(level)}. Differences are named only "
+        "beyond chance, all values of a chart together."
+    )
+
+
+def cut_title(cut: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    """Who wins more or less than the rest, or that no ranking is justified."""
+    above = [str(row["value"]) for row in rows if row["direction"] == "above"]
+    below = [str(row["value"]) for row in rows if row["direction"] == "below"]
+    name = CUTS[cut].capitalize()
+    if above and below:
+        return fitting(
+            f"{name}: {in_a_row(above[:2])} {_win(above)} more, {in_a_row(below[:2])} less",
+            f"{name}: {len(above)} win more, {len(below)} less",
+        )
+    if above or below:
+        word = "more" if above else "less"
+        named = (above or below)[:3]
+        return fitting(f"{name}: {in_a_row(named)} {_win(named)} {word} than the rest", f"{name}: some win {word}")
+    if rows and all(row["direction"] in ("too_few", None) for row in rows):
+        return f"{name}: too few deals to compare"
+    return f"{name}: no ranking, chance explains the differences"
+
+
+def _win(named: Sequence[str]) -> str:
+    return "wins" if len(named) == 1 else "win"
+
+
+def undecided(cuts: Mapping[str, Any]) -> list[str]:
+    """Values that end without a decision more or less often than the rest."""
+    said = []
+    for cut, table in cuts.items():
+        for row in table.to_dicts():
+            if row["no_decision_direction"] in ("above", "below"):
+                ends = theme.percent_range(row["no_decision_lower"], row["no_decision_upper"])
+                more = "more" if row["no_decision_direction"] == "above" else "less"
+                said.append(
+                    f"{CUTS[cut].capitalize()} {bold(str(row['value']))}: {theme.percent(row['no_decision_rate'])} "
+                    f"({ends}) end without a decision, {more} often than the rest."
+                )
+    return said or ["How often no decision is made differs nowhere beyond chance."]
+
+
+def not_stated(missing: Sequence[str]) -> list[str]:
+    if not missing:
+        return []
+    names = in_a_row([CUTS[cut] for cut in missing])
+    more = " A column of the export with “competitor” in its name brings it." if "competitor" in missing else ""
+    return [f"Not stated of any closed deal: {names}.{more}"]
+
+
+def rates_alt(title: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    told = "; ".join(
+        f"{row['label']} {theme.percent(row['estimate'])} ({theme.percent_range(row['lower'], row['upper'])})"
+        for row in rows
+    )
+    return f"{title}. {told}."
+
+
+def reasons_title(outcome: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    """The commonest reason, if its range lies above the next one's; else that none leads."""
+    name = OUTCOMES[outcome].capitalize()
+    if not rows:
+        return f"{name}: no reason is stated"
+    if len(rows) == 1 or rows[0]["lower"] > rows[1]["upper"]:
+        return fitting(f"{name}: most state {rows[0]['reason']}", f"{name}: one reason leads")
+    return f"{name}: no reason leads, ranges overlap"
+
+
+def reasons_caption(outcome: str, silent: Mapping[str, Any] | None, currency: str) -> str:
+    if silent is None:
+        return f"Every {OUTCOMES[outcome]} deal states one. Shares of those deals, each with its range."
+    share, money = theme.percent(silent["deal_share_rate"]), theme.money(silent["amount"], currency)
+    return f"{share} of {OUTCOMES[outcome]} deals ({money}) state none. Shares are of the others, each with its range."
+
+
+def no_reasons() -> str:
+    return (
+        "No closed deal states a reason. Bring *outcome_reason* with the opportunities: CRMs keep it as a loss reason."
+    )
+
+
+def rate_rows(rows: Iterable[Mapping[str, Any]], currency: str) -> list[tuple[str, ...]]:
+    return [
+        (
+            NOT_RECORDED if row["value"] is None else str(row["value"]),
+            *(theme.count(row[f"{outcome}_count"]) for outcome in ("won", "lost", "no_decision")),
+            f"{theme.percent(row['win_rate'])} ({theme.percent_range(row['lower'], row['upper'])})",
+            f"{theme.percent(row['no_decision_rate'])} "
+            f"({theme.percent_range(row['no_decision_lower'], row['no_decision_upper'])})",
+            *(theme.money(row[f"{outcome}_amount"], currency) for outcome in ("won", "lost", "no_decision")),
+            AGAINST[row["direction"]],
+        )
+        for row in rows
+    ]
+
+
+def reason_rows(rows: Iterable[Mapping[str, Any]], currency: str) -> list[tuple[str, ...]]:
+    return [
+        (
+            "none stated" if row["reason"] is None else str(row["reason"]),
+            OUTCOMES[row["outcome"]],
+            theme.count(row["deal_count"]),
+            theme.MISSING
+            if row["share_rate"] is None
+            else f"{theme.percent(row['share_rate'])} ({theme.percent_range(row['lower'], row['upper'])})",
+            theme.money(row["amount"], currency),
+            theme.percent(row["amount_share_rate"]),
+        )
+        for row in rows
+    ]
+
+
+def no_outcomes(noun: str, *, has_deals: bool) -> list[str]:
+    if not has_deals:
+        return [
+            "How deals end is read from deals, and none have landed.",
+            "Bring an export of opportunities: won, lost and open ones alike.",
+        ]
+    return [
+        f"No deal has closed in a closed {noun} yet. The page fills when the first {noun} with closed deals is over."
+    ]

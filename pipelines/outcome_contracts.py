@@ -60,9 +60,68 @@ class MissExplained(dy.Schema):
     deal_count = dy.Int64(nullable=False)
 
 
-OUTCOME_TABLES: dict[str, type[dy.Schema]] = {"miss_fractions": MissFractions, "miss_explained": MissExplained}
+class WinLoss(dy.Schema):
+    """Cut × value: how deals closed in the latest closed periods ended. ``cut`` ``all`` has one row, ``value`` null;
+    elsewhere a null value is "not recorded".
+
+    ``win_rate`` = won ÷ closed deals, ``no_decision_rate`` likewise, each with its range (Wilson over deals, fewer
+    where periods differ beyond chance); ``win_amount_rate`` the share of the money. ``direction``: ``above`` or
+    ``below`` the other values' win rate beyond chance, all values of the cut allowed for; ``like_the_rest``;
+    ``too_few``; null for ``all`` and for what is not recorded; ``no_decision_direction`` likewise. ``unvalued_count``:
+    deals without an amount in the reporting currency, which no sum holds.
+    """
+
+    cut = dy.String(nullable=False)
+    value = dy.String(nullable=True)
+    period_count = dy.Int64(nullable=False)
+    won_count = dy.Int64(nullable=False)
+    lost_count = dy.Int64(nullable=False)
+    no_decision_count = dy.Int64(nullable=False)
+    unvalued_count = dy.Int64(nullable=False)
+    won_amount = dy.Decimal(18, 2, nullable=False)
+    lost_amount = dy.Decimal(18, 2, nullable=False)
+    no_decision_amount = dy.Decimal(18, 2, nullable=False)
+    win_rate = dy.Float64(nullable=False)
+    lower = dy.Float64(nullable=False)
+    upper = dy.Float64(nullable=False)
+    no_decision_rate = dy.Float64(nullable=False)
+    no_decision_lower = dy.Float64(nullable=False)
+    no_decision_upper = dy.Float64(nullable=False)
+    win_amount_rate = dy.Float64(nullable=True)
+    level = dy.Float64(nullable=False)
+    direction = dy.String(nullable=True)
+    no_decision_direction = dy.String(nullable=True)
+
+
+class OutcomeReasons(dy.Schema):
+    """Outcome × reason: why deals of the latest closed periods were won, lost or not decided, as the CRM states it.
+
+    ``reason`` null: none is stated. ``share_rate``: of the outcome's deals that state a reason, with its range (null
+    for no reason, whose ``deal_share_rate`` says how much goes unexplained); ``amount_share_rate`` likewise in money.
+    """
+
+    outcome = dy.String(nullable=False)
+    reason = dy.String(nullable=True)
+    deal_count = dy.Int64(nullable=False)
+    amount = dy.Decimal(18, 2, nullable=False)
+    deal_share_rate = dy.Float64(nullable=False)
+    share_rate = dy.Float64(nullable=True)
+    lower = dy.Float64(nullable=True)
+    upper = dy.Float64(nullable=True)
+    level = dy.Float64(nullable=False)
+    amount_share_rate = dy.Float64(nullable=True)
+
+
+OUTCOME_TABLES: dict[str, type[dy.Schema]] = {
+    "miss_fractions": MissFractions,
+    "miss_explained": MissExplained,
+    "win_loss": WinLoss,
+    "outcome_reasons": OutcomeReasons,
+}
 
 OUTCOME_GRAINS: dict[str, tuple[str, ...]] = {
     "miss_fractions": ("period_start_on", "explanation", "value"),
     "miss_explained": ("period_start_on", "of_period_start_on", "week_of_period", "scope", "cause", "part"),
+    "win_loss": ("cut", "value"),
+    "outcome_reasons": ("outcome", "reason"),
 }

@@ -205,7 +205,7 @@ def _against_rest(known: pl.DataFrame, explanation: str, value: str) -> Comparis
     found, variance = _compared(explanation, value, strata, periods=periods, degrees=periods - 1)
     if found.status != "able":
         return found
-    return replace(found, standard_error=sqrt(variance * _beyond_chance(_facing(strata), found.log_ratio)))
+    return replace(found, standard_error=sqrt(variance * beyond_chance(_facing(strata), found.log_ratio)))
 
 
 def _drift(of_stage: pl.DataFrame, value: str) -> Comparison:
@@ -260,8 +260,11 @@ def _compared(
     return replace(found, status="able", log_ratio=pooled[0], degrees=degrees), pooled[1]
 
 
-def _beyond_chance(both: pl.DataFrame, log_ratio: float) -> float:
-    """φ ≥ 1: by how much the periods' counts differ from the common ratio's beyond chance (Pearson X² over df)."""
+def beyond_chance(both: pl.DataFrame, log_ratio: float) -> float:
+    """φ ≥ 1: by how much the periods' counts differ from the common ratio's beyond chance (Pearson X² over df).
+
+    ``both``: ``period_start_on``, ``exposed``, ``exposed_missed``, ``rest``, ``rest_missed``, in order of the period.
+    """
     ratio = exp(log_ratio)
     n1, n0 = pl.col("exposed"), pl.col("rest")
     missed, total = pl.col("exposed_missed") + pl.col("rest_missed"), n1 + n0

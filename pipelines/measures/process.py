@@ -16,6 +16,7 @@ from pipelines.engine.value_added import value_added
 from pipelines.measures.book import book
 from pipelines.measures.chances import chances, other_fields, resolved, shared_shock
 from pipelines.measures.ladder import ladder_calls
+from pipelines.measures.outcomes import outcome_tables
 from pipelines.measures.rates import coverage_needed, cycle_times, outcome_rates
 from pipelines.policy import COMPANY_SCOPE, Policy
 from pipelines.process_contracts import Leaks, ProbabilityCalibration
@@ -90,6 +91,7 @@ def process_tables(
         "rate_stability": pl.concat(stability),
         "rationality": rationality(tables["forecast_pairs"], policy),
         "pipeline_health": pipeline_health(deals, policy),
+        **outcome_tables(prepared, lives, tables["scopes"], closed, policy),
     }
 
 

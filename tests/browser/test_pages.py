@@ -20,6 +20,7 @@ PAGES = (
     "/pipeline",
     "/value-added",
     "/miss",
+    "/win-loss",
     "/reconcile",
     "/record",
     "/data",

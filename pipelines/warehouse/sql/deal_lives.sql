@@ -86,6 +86,7 @@ described as (
         rows_in_force.opportunity_type,
         rows_in_force.account_name,
         rows_in_force.next_step,
+        rows_in_force.outcome_reason,
         rows_in_force.outcome_reason is not null as has_reason,
         coalesce(moves.push_count, 0) as push_count,
         case when moves.staged_count > 0 then moves.went_back end as went_back,
