@@ -26,6 +26,7 @@ ENGLISH = "en"
 WORDS = (
     "theme",
     "wording",
+    "wording_finance",
     "wording_landing",
     "wording_miss",
     "wording_packs",
