@@ -37,7 +37,7 @@ from pipelines.warehouse.editions import EditionRef
 
 ASSETS = Path(__file__).with_name("assets")
 ABOUT = "Forecast Trust tells a company whether its sales forecast can be believed, and how it knows."
-SIMULATED = say(":orange-badge[:material/science: Simulated company: no real person or deal]")
+SIMULATED = say(":orange-badge[:material/science: Simulated: no real person or deal]")
 
 log = logging.getLogger("forecast_trust")
 
@@ -166,7 +166,6 @@ def _stylesheet(dark: bool) -> str:
 
 
 def _footer(ref: EditionRef) -> None:
-    st.divider()
     parts = [
         f"Edition {ref.edition_id}",
         f"as of {theme.instant(ref.as_of_at)}",
@@ -178,7 +177,9 @@ def _footer(ref: EditionRef) -> None:
         parts.append("simulated data")
     if ref.method_version != METHOD_VERSION:
         parts.append(f"made by another version of the method (this program has {METHOD_VERSION})")
-    st.caption(theme.escape(" · ".join(parts)))
+    with st.container(key="footer"):
+        st.divider()
+        st.caption(theme.escape(" · ".join(parts)))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from dashboard.charts.track_record import OpenPeriod, track_record
 from dashboard.filters import Filters, is_dark
 from dashboard.language import say
 from dashboard.tables import Column
-from dashboard.views import parts
+from dashboard.views import one_by_one, parts
 from pipelines.engine import bias, expectation
 
 SHOWN = 16
@@ -19,7 +19,8 @@ SHOWN = 16
 def page(filters: Filters) -> None:
     everybody = answers.forecasters(filters)
     asked = parts.chosen_forecaster()
-    parts.choose_forecaster(everybody.rows.select("forecaster_id", "name").rows())
+    if asked is None or not one_by_one.is_projected():
+        parts.choose_forecaster(everybody.rows.select("forecaster_id", "name").rows())
     if asked is None:
         st.title(say("Whose calls?"), anchor=False)
         parts.said(wording.nobody_chosen())
@@ -29,6 +30,7 @@ def page(filters: Filters) -> None:
         st.title(say("This forecaster is not in the edition"), anchor=False)
         parts.said(wording.unknown_forecaster(asked))
         return
+    one_by_one.walk(everybody.rows["forecaster_id"].to_list(), asked)
     _who(answer)
     if answer.record.is_empty():
         return
@@ -37,7 +39,8 @@ def page(filters: Filters) -> None:
         _record(answer)
     with right:
         _horizons(answer)
-    _table(answer)
+    if not one_by_one.is_projected():
+        _table(answer)
 
 
 def _who(answer: ForecasterAnswer) -> None:
@@ -95,15 +98,16 @@ def _record(answer: ForecasterAnswer) -> None:
     open_period = None
     if answer.open_call is not None and context.period_label is not None:
         open_period = OpenPeriod(context.period_label, answer.open_call, None, None, None)
+    figure = track_record(
+        rows=shown,
+        open_period=open_period,
+        currency=context.currency,
+        fair_bounds=context.lean_bounds,
+        dark=is_dark(),
+    )
     parts.finding(
         wording.record_title(answer.summary, frame.noun),
-        track_record(
-            rows=shown,
-            open_period=open_period,
-            currency=context.currency,
-            fair_bounds=context.lean_bounds,
-            dark=is_dark(),
-        ),
+        theme.projected(figure) if one_by_one.is_projected() else figure,
         alt=wording.record_alt(
             shown.select("label", "call_amount", "landed_amount", "landing_rate").rows(), frame, None
         ),

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import expect
 
 from pipelines.settings import Workspace
 from tests.browser import harness
-from tests.browser.harness import Chromium, Visit, visiting
+from tests.browser.harness import Chromium, Server, Visit, visiting
 from tests.browser.test_pages import look_over
 from tests.test_kept_mappings import SOURCES
 
 WORK_MS = 120_000
+BOTTOM = "() => document.querySelector('.stMainBlockContainer').getBoundingClientRect().bottom"
 
 
 def choose(visit: Visit, label: str, option: str) -> None:
@@ -68,3 +70,26 @@ def test_revops_uploads_a_messy_export_and_reads_the_verdict(browser: Chromium, 
         page.wait_for_url("**batch=**")
         page.get_by_text("1 would be set aside").wait_for()
     assert "Traceback" not in server.output
+
+
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (1920, 1080)])
+def test_a_room_sees_one_forecaster_after_the_other_above_the_fold(
+    browser: Chromium, server: Server, forecaster: str, width: int, height: int
+) -> None:
+    with visiting(browser, server, width=width, height=height) as visit:
+        page = visit.open(f"/forecaster?forecaster={forecaster}&present=1")
+        for key in ("ArrowRight", "ArrowLeft"):
+            before = page.url
+            assert page.evaluate(BOTTOM) <= height
+            assert visit.sideways_overflow() == 0
+            assert not page.locator("[data-testid=stHeader]").is_visible()
+            if page.get_by_role("button", name="Next" if key == "ArrowRight" else "Previous").is_disabled():
+                continue
+            page.keyboard.press(key)
+            page.wait_for_url(lambda url, before=before: url != before)
+            visit.settle()
+            assert "present=1" in page.url
+        page.keyboard.press("Escape")
+        page.wait_for_url(lambda url: "present" not in url)
+        visit.settle()
+        look_over(visit)
