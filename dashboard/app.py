@@ -36,7 +36,7 @@ from pipelines.settings import Workspace
 from pipelines.warehouse.editions import EditionRef
 
 ASSETS = Path(__file__).with_name("assets")
-ABOUT = "Forecast Trust tells a company whether its sales forecast can be believed, and how it knows."
+ABOUT = say("Forecast Trust tells a company whether its sales forecast can be believed, and how it knows.")
 SIMULATED = say(":orange-badge[:material/science: Simulated: no real person or deal]")
 
 log = logging.getLogger("forecast_trust")
@@ -121,7 +121,7 @@ def _page(
     """A view becomes a page; it is called with the filters, which are chosen after the site map is known."""
     return st.Page(
         lambda: view(chosen[0]),
-        title=title,
+        title=say(title),
         url_path=url_path,
         default=default,
         visibility="hidden" if hidden else "visible",
@@ -167,16 +167,16 @@ def _stylesheet(dark: bool) -> str:
 
 def _footer(ref: EditionRef) -> None:
     parts = [
-        f"Edition {ref.edition_id}",
-        f"as of {theme.instant(ref.as_of_at)}",
-        f"published {theme.instant(ref.published_at)}",
-        f"method {ref.method_version}",
+        say("Edition {id}", id=ref.edition_id),
+        say("as of {instant}", instant=theme.instant(ref.as_of_at)),
+        say("published {instant}", instant=theme.instant(ref.published_at)),
+        say("method {version}", version=ref.method_version),
         wording_reconcile.actual_source(ref.actual_source),
     ]
     if ref.is_simulated:
-        parts.append("simulated data")
+        parts.append(say("simulated data"))
     if ref.method_version != METHOD_VERSION:
-        parts.append(f"made by another version of the method (this program has {METHOD_VERSION})")
+        parts.append(say("made by another version of the method (this program has {version})", version=METHOD_VERSION))
     with st.container(key="footer"):
         st.divider()
         st.caption(theme.escape(" · ".join(parts)))

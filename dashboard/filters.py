@@ -9,11 +9,17 @@ from typing import TypeVar
 import streamlit as st
 
 from dashboard import theme
+from dashboard.language import say
 from pipelines.contracts import CALL_CATEGORIES, LAYERS
 from pipelines.policy import COMPANY_SCOPE
 
-LAYER_NAMES = {"rep": "Reps", "manager": "Managers", "executive": "Executives", "finance": "Finance"}
-CATEGORY_NAMES = {"commit": "commit", "most_likely": "most likely", "best_case": "best case"}
+LAYER_NAMES = {
+    "rep": say("Reps"),
+    "manager": say("Managers"),
+    "executive": say("Executives"),
+    "finance": say("Finance"),
+}
+CATEGORY_NAMES = {"commit": say("commit"), "most_likely": say("most likely"), "best_case": say("best case")}
 
 EDITION = "edition"
 _KEPT = "edition-kept"
@@ -71,9 +77,14 @@ def unique_labels(named: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ..
 
 def unknown_values(asked: Mapping[str, str], offered: Mapping[str, Sequence[str]]) -> list[str]:
     """A sentence for each value of the URL that this edition does not offer."""
-    names = {"scope": "Scope", "calls": "Calls"}
+    names = {"scope": say("Scope"), "calls": say("Calls")}
     return [
-        f"{names[key]} “{asked[key]}” is not in this edition; {labels[0]} is shown instead."
+        say(
+            "{what} “{asked}” is not in this edition; {shown} is shown instead.",
+            what=names[key],
+            asked=asked[key],
+            shown=labels[0],
+        )
         for key, labels in offered.items()
         if key in asked and labels and asked[key] not in labels
     ]
@@ -112,7 +123,7 @@ def choose_edition(editions: Sequence[tuple[str, str]], asked: str | None) -> st
         return read
     st.session_state[_CHOSEN] = read
     st.selectbox(
-        "As of",
+        say("As of"),
         list(names),
         key=_CHOSEN,
         format_func=lambda name: names[name],
@@ -133,12 +144,12 @@ def choose(edition_id: str, choices: Choices) -> Filters:
     """Draw the scope and calls widgets (each only where there is a choice) and return what they say."""
     calls = tuple((pair, calls_label(*pair)) for pair in choices.calls)
     _say_unknown({"scope": [label for _, label in choices.scopes], "calls": [label for _, label in calls]})
-    scope = _pick("scope", "Whose number", choices.scopes) if len(choices.scopes) > 1 else COMPANY_SCOPE
+    scope = _pick("scope", say("Whose number"), choices.scopes) if len(choices.scopes) > 1 else COMPANY_SCOPE
     layer, category = ("rep", "commit")
     if len(calls) == 1:
         layer, category = calls[0][0]
     elif calls:
-        layer, category = _pick("calls", "Which calls", calls)
+        layer, category = _pick("calls", say("Which calls"), calls)
     return Filters(edition_id=edition_id, scope=scope, layer=layer, category=category)
 
 

@@ -23,22 +23,6 @@ from pipelines.errors import TrustError
 LANGUAGE_VARIABLE = "FORECAST_TRUST_LANGUAGE"
 ENGLISH = "en"
 
-WORDS = (
-    "theme",
-    "wording",
-    "wording_finance",
-    "wording_landing",
-    "wording_miss",
-    "wording_packs",
-    "wording_pipeline",
-    "wording_reconcile",
-    "wording_record",
-    "wording_start",
-    "wording_value",
-    "inventory",
-)
-"""Modules of words: everything a page says about numbers, and how it writes them."""
-
 
 def code() -> str:
     """The language asked for, as a BCP 47 code: what a document states about itself."""

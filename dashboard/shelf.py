@@ -13,6 +13,7 @@ import streamlit as st
 
 from dashboard import theme
 from dashboard.filters import Choices, calls_in_order, unique_labels
+from dashboard.language import say
 from pipelines.policy import COMPANY_SCOPE
 from pipelines.settings import Workspace
 from pipelines.warehouse import editions
@@ -50,7 +51,7 @@ def choices(ref: EditionRef) -> Choices:
     leading = leading.sort("depth", "scope_name")
     calls = table(ref, "team_bias").select("layer", "category").unique()
     return Choices(
-        scopes=((COMPANY_SCOPE, "Whole company"), *unique_labels(leading.select("scope", "scope_name").rows())),
+        scopes=((COMPANY_SCOPE, say("Whole company")), *unique_labels(leading.select("scope", "scope_name").rows())),
         calls=calls_in_order(calls.rows()),
     )
 
@@ -84,4 +85,4 @@ def _label(edition_id: str) -> str:
     if found is None:
         return edition_id
     as_of = theme.instant(datetime.strptime(found[1] + "+0000", "%Y%m%dT%H%M%SZ%z"))
-    return f"As of {as_of.removeprefix('end of ').removesuffix(' UTC')}"
+    return say("As of {instant}", instant=as_of.removeprefix(say("end of ")).removesuffix(" UTC"))

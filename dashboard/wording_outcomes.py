@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from dashboard import theme
+from dashboard import language, theme
 from dashboard.wording import bold, how_often
 from dashboard.wording_miss import fitting, in_a_row
 
@@ -292,3 +292,6 @@ def no_outcomes(noun: str, *, has_deals: bool) -> list[str]:
     return [
         f"No deal has closed in a closed {noun} yet. The page fills when the first {noun} with closed deals is over."
     ]
+
+
+language.take(__name__, globals())

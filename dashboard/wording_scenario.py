@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 
-from dashboard import theme
+from dashboard import language, theme
 from dashboard.assumptions import NamedDeal, Said, ScenarioAnswer
 from dashboard.wording import Frame, bold, how_often
 from dashboard.wording_landing import odds
@@ -125,3 +125,6 @@ def not_understood(texts: Sequence[str]) -> str:
 
 def _cash(amount: Decimal, frame: Frame) -> str:
     return theme.money(amount, frame.currency)
+
+
+language.take(__name__, globals())

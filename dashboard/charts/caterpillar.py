@@ -9,6 +9,7 @@ import polars as pl
 
 from dashboard import theme
 from dashboard.charts.marks import MANY_POINTS, marks, rate_ticks
+from dashboard.language import say
 
 ROW_HEIGHT = 22
 NAME_LENGTH = 18
@@ -89,7 +90,7 @@ def caterpillar(
         range=[log10(lowest) - 0.015, log10(highest) + 0.015],
     )
     fig.update_layout(margin={"t": 52, "l": 4, "r": 8, "b": 8})
-    ends = (("← runs high", 0.0, "left", colours.high), ("runs low →", 1.0, "right", colours.low))
+    ends = ((say("← runs high"), 0.0, "left", colours.high), (say("runs low →"), 1.0, "right", colours.low))
     for text, x, anchor, colour in ends:
         fig.add_annotation(
             text=text,
@@ -119,4 +120,11 @@ def _fitted(name: str) -> str:
 
 def _told(row: dict[str, object], currency: str, words: dict[str, str]) -> str:
     estimate, lower, upper = (theme.unit(row[name], currency) for name in ("estimate", "lower", "upper"))  # type: ignore[arg-type]
-    return f"{row['name']}<br>lands {estimate} ({lower}–{upper})<br>{words[str(row['kind'])]}"
+    return say(
+        "{name}<br>lands {estimate} ({lower}–{upper})<br>{word}",
+        name=row["name"],
+        estimate=estimate,
+        lower=lower,
+        upper=upper,
+        word=words[str(row["kind"])],
+    )

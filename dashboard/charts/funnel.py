@@ -7,6 +7,7 @@ import polars as pl
 
 from dashboard import theme
 from dashboard.charts.marks import MANY_POINTS, marks
+from dashboard.language import say
 
 TOP = 2.5
 
@@ -81,7 +82,7 @@ def funnel(
         tickvals=ticks,
         ticktext=[f"±{theme.percent(value)}" for value in ticks],
         zeroline=False,
-        title={"text": "error of the own record: to the right it says more"},
+        title={"text": say("error of the own record: to the right it says more")},
     )
     rates = [0.0, 0.5, 1.0, 1.5, 2.0, 2.5]
     top = min(max([*rows["landing_rate"].drop_nulls().to_list(), 1.4]) * 1.08, TOP)

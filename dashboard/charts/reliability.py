@@ -9,6 +9,7 @@ import polars as pl
 
 from dashboard import theme
 from dashboard.charts.marks import add_band
+from dashboard.language import say
 
 
 def reliability(*, bins: pl.DataFrame, dark: bool, height: int = 320) -> go.Figure:
@@ -38,7 +39,12 @@ def reliability(*, bins: pl.DataFrame, dark: bool, height: int = 320) -> go.Figu
             "line": {"color": colours.background, "width": 1},
         },
         hovertext=[
-            f"given {theme.percent(x)}: {theme.percent(y)} of {theme.plural(count, 'deal')} won"
+            say(
+                "given {given}: {won} of {deals} won",
+                given=theme.percent(x),
+                won=theme.percent(y),
+                deals=theme.plural(count, "deal"),
+            )
             for x, y, count in rows.select("predicted_rate", "observed_rate", "deal_count").iter_rows()
         ],
         hovertemplate="%{hovertext}<extra></extra>",
@@ -47,6 +53,6 @@ def reliability(*, bins: pl.DataFrame, dark: bool, height: int = 320) -> go.Figu
     theme.figure_layout(fig, dark, height=height)
     ticks = [0.0, 0.25, 0.5, 0.75, 1.0]
     axis = {"range": [-0.02, 1.02], "tickvals": ticks, "ticktext": [theme.percent(value) for value in ticks]}
-    fig.update_xaxes(**axis, zeroline=False, title={"text": "probability given"})
-    fig.update_yaxes(**axis, zeroline=False, title={"text": "share won"})
+    fig.update_xaxes(**axis, zeroline=False, title={"text": say("probability given")})
+    fig.update_yaxes(**axis, zeroline=False, title={"text": say("share won")})
     return fig

@@ -6,6 +6,7 @@ import plotly.graph_objects as go
 import polars as pl
 
 from dashboard import theme
+from dashboard.language import say
 
 ROW_HEIGHT = 62
 
@@ -56,7 +57,7 @@ def stairs(*, rows: pl.DataFrame, first: str, dark: bool) -> go.Figure:
         ticktext=[theme.percent(value, signed=True) for value in ticks],
         showgrid=True,
         zeroline=False,
-        title={"text": "← farther off · nearer →"},
+        title={"text": say("← farther off · nearer →")},
     )
     notes = [f"{label}<br><i>{note}</i>" for label, note in rows.select("label", "note").iter_rows()]
     fig.update_yaxes(

@@ -12,6 +12,7 @@ from plotly.subplots import make_subplots
 
 from dashboard import theme
 from dashboard.charts.marks import money_ticks, two_lines
+from dashboard.language import say
 
 BAR_WIDTH = 0.74
 LANDED_WIDTH = 0.42
@@ -27,7 +28,7 @@ class OpenPeriod:
     expected: Decimal | None
     lowest: Decimal | None
     highest: Decimal | None
-    span_of: str = "past rates make it"
+    span_of: str = say("past rates make it")
 
 
 def track_record(
@@ -52,7 +53,12 @@ def track_record(
     calls = [float(value) for value in rows["call_amount"]]
     landed = [float(value) for value in rows["landed_amount"]]
     told = [
-        f"{label}<br>called {theme.money(call, currency)}<br>landed {theme.money(amount, currency)}"
+        say(
+            "{label}<br>called {call}<br>landed {landed}",
+            label=label,
+            call=theme.money(call, currency),
+            landed=theme.money(amount, currency),
+        )
         for label, call, amount in zip(labels, calls, landed, strict=False)
     ]
     outline = {"color": "rgba(0,0,0,0)", "line": {"color": colours.call, "width": 1.8}}
@@ -88,9 +94,16 @@ def _add_open(fig: go.Figure, shown: OpenPeriod, *, at: int, currency: str, colo
         "line": {"color": colours.call, "width": 1.8},
         "pattern": {"shape": "/", "fgcolor": colours.call, "size": 6, "solidity": 0.22},
     }
-    told = f"{shown.label}<br>called {theme.money(shown.call, currency)}, not landed yet<extra></extra>"
+    told = say("{label}<br>called {call}, not landed yet", label=shown.label, call=theme.money(shown.call, currency))
     fig.add_bar(
-        x=[at], y=[float(shown.call)], width=BAR_WIDTH, marker=hatched, name="open", hovertemplate=told, row=1, col=1
+        x=[at],
+        y=[float(shown.call)],
+        width=BAR_WIDTH,
+        marker=hatched,
+        name="open",
+        hovertemplate=f"{told}<extra></extra>",
+        row=1,
+        col=1,
     )
     if shown.expected is None:
         return
@@ -120,7 +133,8 @@ def _add_open(fig: go.Figure, shown: OpenPeriod, *, at: int, currency: str, colo
             "line": {"color": colours.background, "width": 2},
         },
         name="expected",
-        hovertemplate=f"expect about {said}; {shown.span_of} {span}<extra></extra>",
+        hovertemplate=say("expect about {said}; {span_of} {span}", said=said, span_of=shown.span_of, span=span)
+        + "<extra></extra>",
         row=1,
         col=1,
     )
@@ -179,7 +193,7 @@ def _add_pins(
         textfont={"size": 12, "color": colours.ink},
         cliponaxis=False,
         name="lean",
-        hovertemplate="call against what landed %{text} %<extra></extra>",
+        hovertemplate=say("call against what landed %{text} %<extra></extra>"),
         row=2,
         col=1,
     )

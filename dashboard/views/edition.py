@@ -15,7 +15,9 @@ from pipelines.warehouse.editions import EditionRef
 
 def banner(ref: EditionRef, current_label: str) -> None:
     """An older edition is being read, and the way back to the current one."""
-    said = wording_record.older_banner(ref.as_of_at, ref.edition_id, current_label.replace("As of", "as of", 1))
+    said = wording_record.older_banner(
+        ref.as_of_at, ref.edition_id, current_label.replace(say("As of"), say("as of"), 1)
+    )
     with st.container(horizontal=True, vertical_alignment="center", key="older-edition"):
         st.info(wording.markdown(said), icon=":material/history:", width="stretch")
         _way_back()

@@ -120,7 +120,10 @@ def _horizons(answer: ForecasterAnswer) -> None:
     st.subheader(wording.horizons_title(answer.context.noun), anchor=False)
     st.html(
         tables.table(
-            (Column(say("Call made at")), *(Column(name, is_number=True) for name in ("Lands at", "Range", "n"))),
+            (
+                Column(say("Call made at")),
+                *(Column(name, is_number=True) for name in map(say, ("Lands at", "Range", "n"))),
+            ),
             wording.horizon_rows(answer.horizons.iter_rows(named=True)),
             caption=say("Landing rate by week of the call"),
         )

@@ -133,12 +133,12 @@ def _table(answer: ForecastersAnswer) -> None:
     context = answer.context
     st.subheader(say("Everybody"), anchor=False)
     rates = {
-        "estimate": "Lands at",
-        "lower": "from",
-        "upper": "to",
-        "landing_rate": "Raw rate",
-        "sure_rate": "Sure of direction, at least",
-        "own_weight_rate": "Own record's weight",
+        "estimate": say("Lands at"),
+        "lower": say("from"),
+        "upper": say("to"),
+        "landing_rate": say("Raw rate"),
+        "sure_rate": say("Sure of direction, at least"),
+        "own_weight_rate": say("Own record's weight"),
     }
     unit = "" if context.currency == theme.NO_CURRENCY else f", {context.currency}"
     st.dataframe(

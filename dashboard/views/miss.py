@@ -12,19 +12,20 @@ from dashboard import answers_miss, tables, theme, wording_miss, wording_outcome
 from dashboard.answers_miss import MissAnswer
 from dashboard.charts.waterfall import Step, waterfall
 from dashboard.filters import Filters, is_dark
+from dashboard.language import say
 from dashboard.tables import Column
 from dashboard.views import parts
 from dashboard.wording_miss import CAUSES, CUT_NAMES
 from pipelines.engine import attribution, blame, explained, luck, miss
 
-FRACTION_COLUMNS = ("Value", "Called", "Missed", "Rest", "Rest missed", "Excess", "Found")
+FRACTION_COLUMNS = tuple(map(say, ("Value", "Called", "Missed", "Rest", "Rest missed", "Excess", "Found")))
 UNSEEN = ("left_out", "pulled_in", "created_and_won")
 
 
 def page(filters: Filters) -> None:
     answer = answers_miss.miss(filters, st.query_params.get("period"))
     if answer.status == "no_period":
-        st.title("Where did the miss come from?", anchor=False)
+        st.title(say("Where did the miss come from?"), anchor=False)
         for sentence in wording_miss.no_bridge(answer.why, answer.noun):
             parts.said(sentence)
         return
@@ -35,7 +36,7 @@ def page(filters: Filters) -> None:
         _about(answer)
     problem = _problem(answer)
     if problem:
-        st.title("Where did the miss come from?", anchor=False)
+        st.title(say("Where did the miss come from?"), anchor=False)
         parts.said(problem)
         return
     _first_lines(answer)
@@ -97,7 +98,7 @@ def _first_lines(answer: MissAnswer) -> None:
 def _bridge(answer: MissAnswer) -> None:
     steps = _steps(answer)
     parts.finding(
-        "From the call to what landed",
+        say("From the call to what landed"),
         waterfall(steps=steps, currency=answer.currency, dark=is_dark()),
         alt=wording_miss.bridge_alt(
             answer.label, [(step.name, step.amount, step.kind != "change") for step in steps], answer.currency
@@ -112,14 +113,14 @@ def _steps(answer: MissAnswer) -> list[Step]:
     call, rollup, landed = answer.call_amount, answer.rollup_amount, answer.actual_amount
     if call is None or rollup is None or landed is None:
         return []
-    steps = [Step("call", call, "call")]
+    steps = [Step(say("call"), call, "call")]
     for cause, (name, told) in CAUSES.items():
         amount = answer.bridge[cause][0]
         if amount:
             steps.append(Step(name, amount, told=told))
         if cause == "judgement" and amount:
-            steps.append(Step("called deals", rollup, "call", "the deals behind the call"))
-    return [*steps, Step("landed", landed, "total")]
+            steps.append(Step(say("called deals"), rollup, "call", say("the deals behind the call")))
+    return [*steps, Step(say("landed"), landed, "total")]
 
 
 def _blame(answer: MissAnswer) -> None:
@@ -129,13 +130,13 @@ def _blame(answer: MissAnswer) -> None:
     st.html(
         tables.table(
             (
-                Column("Part"),
+                Column(say("Part")),
                 Column(answer.label, is_number=True),
-                Column("Usual", is_number=True),
-                Column("Against usual"),
+                Column(say("Usual"), is_number=True),
+                Column(say("Against usual")),
             ),
             parts_shown,
-            caption="The miss in parts, each beside its usual range",
+            caption=say("The miss in parts, each beside its usual range"),
         )
     )
     told = [row for row in rows if row["status"] == "ok"]
@@ -145,12 +146,12 @@ def _blame(answer: MissAnswer) -> None:
     explains = wording_outcomes.what_explains(answer.fractions.to_dicts(), answer.noun)
     parts.listed([*explains, *wording_outcomes.what_they_take(rows, answer.currency)])
     if answer.fractions.height:
-        with st.expander("What sourcing, process and data rest on"):
+        with st.expander(say("What sourcing, process and data rest on")):
             st.html(
                 tables.table(
                     tuple(Column(name, is_number=place > 0) for place, name in enumerate(FRACTION_COLUMNS)),
                     wording_outcomes.fraction_rows(answer.fractions.to_dicts()),
-                    caption="Every value held against the rest, from earlier periods alone",
+                    caption=say("Every value held against the rest, from earlier periods alone"),
                 )
             )
             st.caption(theme.escape(wording_outcomes.fractions_caption(answer.fractions["level"][0])))
@@ -170,19 +171,19 @@ def _cuts(answer: MissAnswer) -> None:
     if answer.cuts.is_empty():
         return
     offered = [cut for cut in CUT_NAMES if cut in answer.cuts["cut"].to_list()]
-    st.header("The same bridge, cut", anchor=False)
-    chosen = st.selectbox("Cut by", offered, format_func=lambda cut: CUT_NAMES[cut], key="cut", width=280)
+    st.header(say("The same bridge, cut"), anchor=False)
+    chosen = st.selectbox(say("Cut by"), offered, format_func=lambda cut: CUT_NAMES[cut], key="cut", width=280)
     rows = answer.cuts.filter(pl.col("cut") == chosen).to_dicts()
     st.subheader(theme.escape(wording_miss.cut_title(chosen, rows, answer.currency)), anchor=False)
     st.html(
         tables.table(
             (
                 Column(CUT_NAMES[chosen]),
-                *(Column(name, is_number=True) for name in ("Called deals", "Landed", "Change")),
+                *(Column(name, is_number=True) for name in map(say, ("Called deals", "Landed", "Change"))),
                 *(Column(CAUSES[cause][0].capitalize(), is_number=True) for cause in wording_miss.CUT_CAUSES),
             ),
             wording_miss.cut_rows(rows, answer.currency),
-            caption=f"The company's bridge by {CUT_NAMES[chosen].lower()}",
+            caption=say("The company's bridge by {lower}", lower=CUT_NAMES[chosen].lower()),
         )
     )
 
@@ -207,37 +208,42 @@ def _deals(answer: MissAnswer) -> None:
                 id=pl.col("opportunity_id"),
             ),
             column_config={
-                "deal": TextColumn("Deal", pinned=True),
-                "account_name": TextColumn("Account"),
-                "owner": TextColumn("Owner"),
-                "cause": TextColumn("Step"),
-                "amount": NumberColumn(f"Amount{unit}", format="accounting"),
-                "called": NumberColumn(f"At the lock{unit}", format="accounting"),
-                "landed": NumberColumn(f"Won at{unit}", format="accounting"),
-                "stage": TextColumn("Stage at the lock"),
-                "due": DateColumn("Due at the lock"),
-                "reason": TextColumn("Reason"),
-                "id": TextColumn("Id"),
+                "deal": TextColumn(say("Deal"), pinned=True),
+                "account_name": TextColumn(say("Account")),
+                "owner": TextColumn(say("Owner")),
+                "cause": TextColumn(say("Step")),
+                "amount": NumberColumn(say("Amount{unit}", unit=unit), format="accounting"),
+                "called": NumberColumn(say("At the lock{unit}", unit=unit), format="accounting"),
+                "landed": NumberColumn(say("Won at{unit}", unit=unit), format="accounting"),
+                "stage": TextColumn(say("Stage at the lock")),
+                "due": DateColumn(say("Due at the lock")),
+                "reason": TextColumn(say("Reason")),
+                "id": TextColumn(say("Id")),
             },
             hide_index=True,
             placeholder=theme.MISSING,
             key="steps",
-            alt="The largest steps from call to landed, deal by deal",
+            alt=say("The largest steps from call to landed, deal by deal"),
         )
         st.caption(theme.escape(wording_miss.steps_caption()))
 
 
 def _exactly(answer: MissAnswer) -> None:
-    with st.expander("The bridge to the cent"):
+    with st.expander(say("The bridge to the cent")):
         st.html(
             tables.table(
-                (Column("Step"), Column("Which"), Column("Deals", is_number=True), Column("Amount", is_number=True)),
+                (
+                    Column(say("Step")),
+                    Column(say("Which")),
+                    Column(say("Deals"), is_number=True),
+                    Column(say("Amount"), is_number=True),
+                ),
                 [
-                    ("Call", "", None, theme.money_full(answer.call_amount, answer.currency)),
+                    (say("Call"), "", None, theme.money_full(answer.call_amount, answer.currency)),
                     *wording_miss.bridge_rows(answer.bridge, answer.currency),
-                    ("Landed", "", None, theme.money_full(answer.actual_amount, answer.currency)),
+                    (say("Landed"), "", None, theme.money_full(answer.actual_amount, answer.currency)),
                 ],
-                caption="Call, steps and landed",
+                caption=say("Call, steps and landed"),
             )
         )
     sentence = wording_miss.shares_sentence(answer.shares.to_dicts(), answer.layer) if answer.shares.height else ""

@@ -12,7 +12,7 @@ from dashboard import definitions, theme, wording
 from dashboard.language import say
 
 
-def how_computed(*sources: Callable[..., object], label: str = "How computed") -> None:
+def how_computed(*sources: Callable[..., object], label: str = say("How computed")) -> None:
     """A popover with the definitions, read from the code that computes the numbers beside it."""
     with st.popover(label, icon=":material/function:", type="tertiary"):
         for source in sources:
@@ -72,7 +72,7 @@ def choose_period(labels: list[str], *, key: str) -> str:
 
 def page_at(url_path: str, title: str) -> st.Page:
     """A page of the site map by its address, for a link; the shared filters stay in the URL by themselves."""
-    return st.Page(lambda: None, title=title, url_path=url_path)
+    return st.Page(lambda: None, title=say(title), url_path=url_path)
 
 
 FORECASTER = "forecaster"

@@ -77,7 +77,7 @@ def _shares(answer: PipelineAnswer) -> None:
 def _rates(answer: PipelineAnswer) -> None:
     st.header(say("Are our conversion rates constant?"), anchor=False)
     words = [str(rate.verdict["direction"]) for rate in answer.rates]
-    whole = "" if answer.context.scope == COMPANY_SCOPE else " (of the whole company)"
+    whole = "" if answer.context.scope == COMPANY_SCOPE else say(" (of the whole company)")
     parts.said(f"{wording_pipeline.rates_title(words)}{whole}.")
     if not answer.rates:
         return
@@ -139,7 +139,7 @@ def _split(rows: pl.DataFrame, top: float) -> None:
     st.plotly_chart(
         intervals(rows=rows, dark=is_dark(), top=top),
         key=f"split-{rows['measure'][0]}",
-        alt=f"Win rate by {split}: " + wording_pipeline.shares_alt(rows.to_dicts()),
+        alt=say("Win rate by {split}: ", split=split) + wording_pipeline.shares_alt(rows.to_dicts()),
         theme=None,
         config=theme.CHART_CONFIG,
     )
@@ -177,7 +177,8 @@ def _table(answer: PipelineAnswer) -> None:
     noun = answer.context.noun
     columns = (
         Column(say("Measure")),
-        *(Column(name, is_number=True) for name in ("Now", "Range", "Deals", f"The four {noun}s before, latest first")),
+        *(Column(name, is_number=True) for name in map(say, ("Now", "Range", "Deals"))),
+        Column(say("The four {noun}s before, latest first", noun=noun), is_number=True),
     )
     rows = [
         wording_pipeline.table_row(label, answer.measures[measure])

@@ -57,8 +57,8 @@ def _editions(answer: RecordAnswer) -> None:
 
 def _row(line: Line) -> tuple[str | None, ...]:
     if line.problem:
-        return (line.edition_id, None, None, "cannot be read", None, None)
-    marks = [word for word, holds in (("current", line.is_current), ("being read", line.is_read)) if holds]
+        return (line.edition_id, None, None, say("cannot be read"), None, None)
+    marks = [word for word, holds in ((say("current"), line.is_current), (say("being read"), line.is_read)) if holds]
     as_of = theme.instant(line.as_of_at) + (f" ({', '.join(marks)})" if marks else "")
     return (
         line.edition_id,

@@ -68,7 +68,7 @@ def _value(place: DeltaGenerator, kind: str, period_end_on: date) -> None:
     elif kind == "rate":
         place.number_input(say("Percent"), 0, 100, 50, key="what-if-rate")
     elif kind == "date":
-        place.date_input("New close date", period_end_on + timedelta(days=1), key="what-if-date")
+        place.date_input(say("New close date"), period_end_on + timedelta(days=1), key="what-if-date")
 
 
 def _add(kept: list[Said]) -> None:

@@ -204,7 +204,7 @@ def _correct(workspace: Workspace, token: str, view: TableView, place: int) -> N
                 format_func=lambda header: header or wording_start.NOT_IN_FILE,
                 key=f"source-{place}-{table}-{column}",
             )
-        if st.form_submit_button("Read it this way", icon=":material/refresh:"):
+        if st.form_submit_button(say("Read it this way"), icon=":material/refresh:"):
             changed = tuple((column, header) for column, header in said.items() if header != known.get(column))
             answers_start.correction(workspace, token, view, Correction(table, changed, date_format, decimal))
             st.rerun()
@@ -263,7 +263,7 @@ def _on(workspace: Workspace, url_path: str = "") -> None:
     """Take note of the outcome and open the verdict, or another page of the edition just published."""
     jobs.forget(workspace)
     is_verdict = url_path == ""
-    page_ = st.Page(lambda: None, title="Trust", url_path=url_path or "trust", default=is_verdict)
+    page_ = st.Page(lambda: None, title=say("Trust"), url_path=url_path or "trust", default=is_verdict)
     st.switch_page(page_, query_params={})
 
 

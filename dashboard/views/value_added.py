@@ -35,10 +35,15 @@ def page(filters: Filters) -> None:
 
 def _context(answer: ValueAnswer) -> None:
     context = answer.context
-    whose = "Whole company" if answer.is_company else context.scope_name
-    line = f"{whose} · calls in force at week {context.lock_week} · as of {theme.instant(context.as_of_at)}"
+    whose = say("Whole company") if answer.is_company else context.scope_name
+    line = say(
+        "{whose} · calls in force at week {week} · as of {as_of}",
+        whose=whose,
+        week=context.lock_week,
+        as_of=theme.instant(context.as_of_at),
+    )
     if answer.scope_used != context.scope:
-        line += f" · {context.scope_name} has no ladder of its own"
+        line += say(" · {scope} has no ladder of its own", scope=context.scope_name)
     st.caption(theme.escape(line))
 
 
@@ -49,7 +54,9 @@ def _ladder(answer: ValueAnswer) -> None:
         drawn = pl.DataFrame(
             {
                 "label": [wording_value.STEPS[row["step"]] for row in rows],
-                "note": [f"off by {theme.money(row['mae_amount'], context.currency)}" for row in rows],
+                "note": [
+                    say("off by {amount}", amount=theme.money(row["mae_amount"], context.currency)) for row in rows
+                ],
                 "gain": [row["fva_rate"] for row in rows],
                 "lower": [row["lower"] for row in rows],
                 "upper": [row["upper"] for row in rows],
@@ -111,7 +118,7 @@ def _pairs(answer: ValueAnswer) -> None:
 
 def _whole(answer: ValueAnswer) -> str:
     """Said where a reader who chose one team meets figures of everybody."""
-    return "" if answer.context.scope == COMPANY_SCOPE else " (whole company)"
+    return "" if answer.context.scope == COMPANY_SCOPE else say(" (whole company)")
 
 
 def _overrides(answer: ValueAnswer) -> None:
@@ -126,7 +133,7 @@ def _overrides(answer: ValueAnswer) -> None:
             tables.table(
                 (
                     Column(say("Override")),
-                    *(Column(name, is_number=True) for name in ("Made", "Helped", "Gain each", "Range")),
+                    *(Column(name, is_number=True) for name in map(say, ("Made", "Helped", "Gain each", "Range"))),
                     Column(say("Word")),
                 ),
                 [
