@@ -49,7 +49,7 @@ class Line:
 @dataclass(frozen=True)
 class RecordAnswer:
     """``lines``: a page of the editions, current first, then newest as-of; ``unreadable_count`` counts within it.
-    ``others``: (id, label) to compare with."""
+    ``others``: (id, label) to compare with. ``restated``: closed periods with ``label``, newest first; its deals."""
 
     read: EditionRef
     edition_count: int
@@ -57,6 +57,8 @@ class RecordAnswer:
     lines: tuple[Line, ...]
     others: tuple[tuple[str, str], ...]
     inputs: pl.DataFrame
+    restated: pl.DataFrame
+    restated_deals: pl.DataFrame
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,21 @@ def record(filters: Filters, first: int = 0) -> RecordAnswer:
         lines=tuple(lines),
         others=tuple(entry for entry in offered if entry[0] not in unreadable | {filters.edition_id}),
         inputs=shelf.table(read, "inputs"),
+        **_restated(read),
     )
+
+
+def _restated(ref: EditionRef) -> dict[str, pl.DataFrame]:
+    labels = shelf.table(ref, "periods").select("period_start_on", "label")
+    people = shelf.table(ref, "scopes").select("scope", owner="scope_name")
+    periods = shelf.table(ref, "restatements").join(labels, on="period_start_on", how="left")
+    deals = shelf.table(ref, "restated_deals").join(labels, on="period_start_on", how="left")
+    named = deals.join(people, left_on="owner_id", right_on="scope", how="left")
+    size = pl.col("difference_amount").abs()
+    return {
+        "restated": periods.sort("period_start_on", descending=True),
+        "restated_deals": named.sort(size, "opportunity_id", descending=[True, False]),
+    }
 
 
 def _told_of(line: Line, ref: EditionRef, filters: Filters) -> Line:

@@ -67,6 +67,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("Was it luck?", "pipelines.engine.luck:luck"),
             ("Whose error it is over time", "pipelines.engine.luck:error_shares"),
             ("Closed won and bookings", "pipelines.engine.reconciliation:reconciliation"),
+            ("As reported, as corrected", "pipelines.measures.restated:restatements"),
             ("What changed since an edition", "pipelines.engine.edition_change:edition_change"),
         ),
     ),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dashboard import language, theme
 from dashboard.wording import DIRECTIONS, TITLE_LENGTH, VERDICTS, bold
@@ -268,6 +268,65 @@ def listed_from(start: int, length: int, count: int) -> str:
 
 def no_pipeline() -> str:
     return "Neither edition holds an open deal, so no pipeline can be compared."
+
+
+RESTATED = {
+    "amount": "worth another amount now",
+    "moved": "dated into another period",
+    "late": "entered after the period was frozen",
+    "reopened": "open again",
+    "lost": "lost after all",
+    "deleted": "deleted",
+}
+
+
+def restated_title(restated_count: int, period_count: int, difference: Decimal, noun: str, currency: str) -> str:
+    """How many closed periods the CRM tells otherwise now, and by how much together."""
+    if not period_count:
+        return f"No {noun} has closed yet, so none can be restated"[:TITLE_LENGTH]
+    if not restated_count:
+        return f"No closed {noun} has been restated"
+    size = theme.money(difference, currency, signed=True)
+    return f"{theme.count(restated_count)} of {theme.plural(period_count, f'closed {noun}')} restated, {size} in all"
+
+
+def restated_caption(noun: str) -> str:
+    return (
+        f"As reported: closed won when the {noun} was frozen, its days of grace over; calls are judged against it. As "
+        "corrected: what the CRM says of the same days now."
+    )
+
+
+def restated_rows(rows: Iterable[Mapping[str, Any]], currency: str) -> list[tuple[str, ...]]:
+    return [
+        (
+            str(row["label"]),
+            theme.money_full(row["reported_amount"], currency),
+            theme.money_full(row["corrected_amount"], currency),
+            theme.money_full(row["difference_amount"], currency, signed=True),
+            theme.count(row["deal_count"]),
+        )
+        for row in rows
+    ]
+
+
+def restated_deals_label(count: int) -> str:
+    return f"The {theme.plural(count, 'deal')} behind it"
+
+
+def restated_deal_rows(rows: Iterable[Mapping[str, Any]], currency: str) -> list[tuple[str | None, ...]]:
+    return [
+        (
+            row["name"] or row["opportunity_id"],
+            row["account_name"],
+            row["owner"] or row["owner_id"],
+            row["label"],
+            RESTATED[row["reason"]],
+            theme.money_full(row["reported_amount"], currency),
+            theme.money_full(row["corrected_amount"], currency),
+        )
+        for row in rows
+    ]
 
 
 language.take(__name__, globals())

@@ -1,4 +1,4 @@
-"""Published tables of what explains a miss and of how deals end; joined to the others in ``contracts``."""
+"""Published tables of what explains a miss, how deals end and what was restated; joined to others in ``contracts``."""
 
 from __future__ import annotations
 
@@ -112,11 +112,44 @@ class OutcomeReasons(dy.Schema):
     amount_share_rate = dy.Float64(nullable=True)
 
 
+class Restatements(dy.Schema):
+    """Closed period: what was reported of it when it was frozen, and what the CRM says of it at the as-of.
+
+    difference_amount = corrected_amount − reported_amount = Σ ``restated_deals`` of the period, to the cent.
+    """
+
+    period_start_on = dy.Date(nullable=False)
+    reported_amount = dy.Decimal(18, 2, nullable=False)
+    corrected_amount = dy.Decimal(18, 2, nullable=False)
+    difference_amount = dy.Decimal(18, 2, nullable=False)
+    deal_count = dy.Int64(nullable=False)
+
+
+class RestatedDeals(dy.Schema):
+    """Closed period × opportunity that is told otherwise now than when the period was frozen.
+
+    ``reason``: ``amount``; ``moved`` (its close date lies in another period now: out of one, into the other);
+    ``late`` (won in the period by its date, entered after it was frozen); ``reopened``, ``lost``, ``deleted``.
+    """
+
+    period_start_on = dy.Date(nullable=False)
+    opportunity_id = dy.String(nullable=False)
+    name = dy.String(nullable=True)
+    account_name = dy.String(nullable=True)
+    owner_id = dy.String(nullable=True)
+    reported_amount = dy.Decimal(18, 2, nullable=False)
+    corrected_amount = dy.Decimal(18, 2, nullable=False)
+    difference_amount = dy.Decimal(18, 2, nullable=False)
+    reason = dy.String(nullable=False)
+
+
 OUTCOME_TABLES: dict[str, type[dy.Schema]] = {
     "miss_fractions": MissFractions,
     "miss_explained": MissExplained,
     "win_loss": WinLoss,
     "outcome_reasons": OutcomeReasons,
+    "restatements": Restatements,
+    "restated_deals": RestatedDeals,
 }
 
 OUTCOME_GRAINS: dict[str, tuple[str, ...]] = {
@@ -124,4 +157,6 @@ OUTCOME_GRAINS: dict[str, tuple[str, ...]] = {
     "miss_explained": ("period_start_on", "of_period_start_on", "week_of_period", "scope", "cause", "part"),
     "win_loss": ("cut", "value"),
     "outcome_reasons": ("outcome", "reason"),
+    "restatements": ("period_start_on",),
+    "restated_deals": ("period_start_on", "opportunity_id"),
 }

@@ -149,7 +149,7 @@ def _blame(answer: MissAnswer) -> None:
         with st.expander(say("What sourcing, process and data rest on")):
             st.html(
                 tables.table(
-                    tuple(Column(name, is_number=place > 0) for place, name in enumerate(FRACTION_COLUMNS)),
+                    tuple(Column(say(name), is_number=place > 0) for place, name in enumerate(FRACTION_COLUMNS)),
                     wording_outcomes.fraction_rows(answer.fractions.to_dicts()),
                     caption=say("Every value held against the rest, from earlier periods alone"),
                 )

@@ -11,6 +11,7 @@ from dashboard import answers_outcomes, tables, theme, wording_outcomes
 from dashboard.answers_outcomes import MOST_DRAWN, OutcomesAnswer
 from dashboard.charts.intervals import intervals
 from dashboard.filters import Filters, is_dark
+from dashboard.language import say
 from dashboard.tables import Column
 from dashboard.views import parts
 from dashboard.wording_outcomes import CUTS, OUTCOMES
@@ -38,7 +39,7 @@ def page(filters: Filters) -> None:
 
 
 def _cuts(answer: OutcomesAnswer) -> None:
-    st.header("What do deals that are won have in common?", anchor=False)
+    st.header(say("What do deals that are won have in common?"), anchor=False)
     st.caption(theme.escape(wording_outcomes.cuts_caption(answer.whole)))
     top = _top(list(answer.cuts.values()))
     half = (len(answer.cuts) + 1) // 2
@@ -70,7 +71,7 @@ def _cut(cut: str, rows: pl.DataFrame, top: float) -> None:
 
 def _reasons(answer: OutcomesAnswer) -> None:
     told = {outcome: answer.reasons[outcome] for outcome in OUTCOMES if outcome in answer.reasons}
-    st.header("What reasons are stated?", anchor=False)
+    st.header(say("What reasons are stated?"), anchor=False)
     if not any(rows.height for rows in told.values()):
         st.markdown(wording_outcomes.no_reasons())
         return
@@ -99,28 +100,31 @@ def _reason(answer: OutcomesAnswer, outcome: str, rows: pl.DataFrame, top: float
 
 def _table(answer: OutcomesAnswer) -> None:
     numbers = ("Won", "Lost", "No decision", "Win rate", "Undecided", "Won money", "Lost money", "Undecided money")
-    with st.expander("Every rate, with its deals and money"):
+    with st.expander(say("Every rate, with its deals and money")):
         for cut, rows in answer.cuts.items():
             st.html(
                 tables.table(
                     (
                         Column(CUTS[cut].capitalize()),
-                        *(Column(name, is_number=True) for name in numbers),
-                        Column("Against the rest"),
+                        *(Column(say(name), is_number=True) for name in numbers),
+                        Column(say("Against the rest")),
                     ),
                     wording_outcomes.rate_rows(rows.to_dicts(), answer.currency),
-                    caption=f"How deals ended, by {CUTS[cut]}",
+                    caption=say("How deals ended, by {cut}", cut=CUTS[cut]),
                 )
             )
-    with st.expander("Every stated reason, with its deals and money"):
+    with st.expander(say("Every stated reason, with its deals and money")):
         told = [answer.reasons[outcome].to_dicts() for outcome in OUTCOMES if outcome in answer.reasons]
         reasons = [row for some in told for row in some] + list(answer.unexplained.values())
-        columns = (Column("Reason"), Column("Outcome"))
+        columns = (Column(say("Reason")), Column(say("Outcome")))
         st.html(
             tables.table(
-                (*columns, *(Column(name, is_number=True) for name in ("Deals", "Share", "Money", "Of the money"))),
+                (
+                    *columns,
+                    *(Column(say(name), is_number=True) for name in ("Deals", "Share", "Money", "Of the money")),
+                ),
                 wording_outcomes.reason_rows(reasons, answer.currency),
-                caption="Reasons stated of closed deals",
+                caption=say("Reasons stated of closed deals"),
             )
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from functools import partial
 
 import streamlit as st
@@ -17,6 +18,7 @@ from dashboard.views import parts
 from dashboard.wording_record import MOVEMENTS
 from pipelines.contracts import PUBLISHED_TABLES
 from pipelines.engine import edition_change
+from pipelines.measures import restated
 
 SINCE = "since"
 
@@ -27,6 +29,7 @@ def page(filters: Filters) -> None:
     st.caption(wording_record.record_caption())
     _editions(answer)
     _since(filters, answer)
+    _restated(answer)
     _verified(filters, answer)
     _downloads(answer)
 
@@ -193,6 +196,38 @@ def _said(found: SinceAnswer) -> None:
             wording_record.files_added(found.files["file_name"].to_list()),
         ]
     )
+
+
+def _restated(answer: RecordAnswer) -> None:
+    currency, noun = answer.read.reporting_currency, answer.read.period_kind
+    changed = answer.restated.filter(answer.restated["deal_count"] > 0)
+    title = wording_record.restated_title(
+        changed.height, answer.restated.height, sum(changed["difference_amount"].to_list(), Decimal(0)), noun, currency
+    )
+    st.header(theme.escape(title), anchor=False)
+    if answer.restated.is_empty():
+        return
+    st.caption(theme.escape(wording_record.restated_caption(noun)))
+    parts.how_computed(restated.restatements)
+    if changed.is_empty():
+        return
+    heads = (
+        Column(noun.capitalize()),
+        *(Column(name, is_number=True) for name in (say("As reported"), say("As corrected"))),
+    )
+    more = (Column(say("Difference"), is_number=True), Column(say("Deals"), is_number=True))
+    rows = wording_record.restated_rows(changed.to_dicts(), currency)
+    st.html(tables.table((*heads, *more), rows, caption=say("What closed periods were reported at, and are now")))
+    with st.expander(wording_record.restated_deals_label(answer.restated_deals.height)):
+        names = [say(name) for name in ("Deal", "Account", "Owner", "Period", "What changed")]
+        money = (Column(say("As reported"), is_number=True), Column(say("As corrected"), is_number=True))
+        st.html(
+            tables.table(
+                (*(Column(name) for name in names), *money),
+                wording_record.restated_deal_rows(answer.restated_deals.head(LARGEST).to_dicts(), currency),
+                caption=say("Deals that restate a closed period"),
+            )
+        )
 
 
 def _verified(filters: Filters, answer: RecordAnswer) -> None:

@@ -18,6 +18,7 @@ from pipelines.measures.chances import chances, other_fields, resolved, shared_s
 from pipelines.measures.ladder import ladder_calls
 from pipelines.measures.outcomes import outcome_tables
 from pipelines.measures.rates import coverage_needed, cycle_times, outcome_rates
+from pipelines.measures.restated import restatements
 from pipelines.policy import COMPANY_SCOPE, Policy
 from pipelines.process_contracts import Leaks, ProbabilityCalibration
 from pipelines.warehouse.deal_lives import (
@@ -92,6 +93,7 @@ def process_tables(
         "rationality": rationality(tables["forecast_pairs"], policy),
         "pipeline_health": pipeline_health(deals, policy),
         **outcome_tables(prepared, lives, tables["scopes"], closed, policy),
+        **restatements(prepared, tables["periods"]),
     }
 
 

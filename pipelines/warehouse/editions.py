@@ -360,6 +360,14 @@ _INVARIANTS = {
             from attribution_cut group by period_start_on, week_of_period, cut, value
             having rollup_amount + steps <> actual_amount
         )""",
+    "restated deals are what a period is restated by": """
+        with deals as (
+            select period_start_on, sum(difference_amount) as amount, count(*) as n from restated_deals group by all
+        )
+        select count(*) from restatements as told full join deals using (period_start_on)
+        where coalesce(told.difference_amount, 0) <> coalesce(deals.amount, 0)
+            or coalesce(told.deal_count, 0) <> coalesce(deals.n, 0)
+            or told.corrected_amount <> told.reported_amount + told.difference_amount""",
     "what explains a miss is no more than the miss": """
         with told as (
             select period_start_on, week_of_period, scope, cause, sum(amount) as amount

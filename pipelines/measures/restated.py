@@ -1,0 +1,52 @@
+"""What closed periods were reported at, and what the CRM says of them now."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from pipelines.contracts import MONEY
+from pipelines.outcome_contracts import RestatedDeals, Restatements
+from pipelines.warehouse.history import Prepared
+from pipelines.warehouse.store import statement
+
+
+def restatements(prepared: Prepared, periods: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """**As reported, as corrected.** ``restatements``, one row per closed period, and the ``restated_deals`` behind it.
+
+    A period's actual is frozen at its end plus the days of grace and never changes afterwards, whatever is entered
+    later: that is what was reported. What its won deals say today, each in the period of its close date as it stands
+    today, is what is corrected. The difference is told deal by deal, and adds up to the cent. Pages judge calls against
+    what was reported, for that is what everyone was told.
+    """
+    closed = periods.filter(pl.col("status") == "closed").select("period_start_on")
+    deals = RestatedDeals.validate(
+        prepared.engine.frame(statement("restated_deals"))
+        .select(RestatedDeals.column_names())
+        .sort("period_start_on", "opportunity_id"),
+        cast=True,
+    )
+    won = prepared.engine.frame(
+        "select period_start_on, sum(reporting_amount) as reported_amount from won_deals group by period_start_on"
+    )
+    moved = deals.group_by("period_start_on").agg(
+        difference_amount=pl.col("difference_amount").sum().cast(MONEY), deal_count=pl.len().cast(pl.Int64)
+    )
+    told = closed.join(won, on="period_start_on", how="left").join(moved, on="period_start_on", how="left")
+    # A closed period in which nothing was won, or nothing restated, has exactly nothing of it.
+    sums = [_none_is_nothing(name) for name in ("reported_amount", "difference_amount", "deal_count")]
+    table = (
+        told.with_columns(sums)
+        .with_columns(pl.col("reported_amount", "difference_amount").cast(MONEY))
+        .with_columns(corrected_amount=(pl.col("reported_amount") + pl.col("difference_amount")).cast(MONEY))
+        .sort("period_start_on")
+    )
+    has_deals = prepared.engine.frame("select count(*) as n from opportunity_versions").item() > 0
+    known = table if has_deals else table.clear()
+    return {
+        "restatements": Restatements.validate(known.select(Restatements.column_names()), cast=True),
+        "restated_deals": deals,
+    }
+
+
+def _none_is_nothing(name: str) -> pl.Expr:
+    return pl.when(pl.col(name).is_null()).then(0).otherwise(pl.col(name)).alias(name)
