@@ -71,13 +71,12 @@ LEAN_HEADINGS = ("Calls", "Lands at", "Range", "n")
 
 
 SHEETS = {
-    "read_me": "Read me",
+    "verdict": "Verdict",
     "record": "Record",
     "range": "Range and odds",
     "held": "Past ranges",
     "miss": "Miss",
     "forecasters": "Forecasters",
-    "tie_out": "Tie-out",
     "inputs": "Inputs",
 }
 RECORD_SHEET = ("Called", "Landed", "Call − landed", "Lands at", "Call against landed", "Callers")
@@ -96,21 +95,8 @@ FORECASTERS_SHEET = (
     "Landed",
     "Raw rate",
 )
-TIE_SHEET = (
-    "Kind",
-    "Record",
-    "Account",
-    "Owner",
-    "Won on",
-    "Booked on",
-    "Closed won",
-    "Booked",
-    "Difference",
-    "Age, days",
-)
 INPUTS_SHEET = ("Table", "", "Rows", "Money set aside", "Facts from", "Facts to")
 FAULTS_SHEET = ("Set aside because", "Where", "Rows", "Money", "For example")
-LEDGERS = ("Closed won, all rows", "Booked, all rows")
 TOTAL = "Total"
 CALL, LANDED = "Call", "Landed"
 TYPICAL_MISS = "Typical miss: here, as published"

@@ -10,12 +10,12 @@ from dashboard.filters import Filters, calls_label
 from dashboard.packs.board import board
 from dashboard.packs.content import gather
 from dashboard.packs.deck import deck
-from dashboard.packs.ledger import ledger
+from dashboard.packs.ledger import finance_workbook
 from pipelines.errors import EditionError, TrustError
 from pipelines.policy import COMPANY_SCOPE
 from pipelines.settings import WORKSPACE_VARIABLE, Workspace
 
-MAKERS = {"pdf": board, "pptx": deck, "xlsx": ledger}
+MAKERS = {"pdf": board, "pptx": deck, "xlsx": finance_workbook}
 NAMES = {"pdf": "board-paper", "pptx": "qbr-deck", "xlsx": "finance-workbook"}
 MEDIA = {
     "pdf": "application/pdf",

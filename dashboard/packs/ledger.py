@@ -1,4 +1,4 @@
-"""The finance workbook: the pages' figures to the cent, what follows from them as live formulas, each with a check.
+"""The record in the finance workbook: figures to the cent, what follows from them as live formulas, each with a check.
 
 Inputs are numbers as published; every difference, rate, sum and count is a formula over them, written with the value
 that the engine computed. A check cell holds the two against each other: TRUE means that the sheet's own arithmetic
@@ -12,18 +12,15 @@ from decimal import Decimal
 
 import xlsxwriter
 
-from dashboard import inventory, theme, wording, wording_landing, wording_miss, wording_packs, wording_reconcile
-from dashboard.packs import parts
+from dashboard import inventory, theme, wording, wording_landing, wording_miss, wording_packs
+from dashboard.packs import parts, workbook
 from dashboard.packs.cells import OPTIONS, Book, Cell, Formula, Rate, Sheet
 from dashboard.packs.content import Brief
 from dashboard.packs.svg import printable
 
-MOST_ROWS = 20_000
-"""Rows of the tie-out; a longer list is an export."""
 
-
-def ledger(brief: Brief) -> bytes:
-    """The workbook as XLSX."""
+def finance_workbook(brief: Brief) -> bytes:
+    """What finance carries and how it ties (``workbook``), and the pages' record behind it, as one XLSX."""
     made = io.BytesIO()
     book = xlsxwriter.Workbook(made, OPTIONS)
     trust = brief.trust
@@ -37,15 +34,16 @@ def ledger(brief: Brief) -> bytes:
             "created": brief.ref.published_at,
         }
     )
+    workbook.add(book, brief.ref, brief.filters, brief.miss.label or None)
     add(book, brief)
     book.close()
     return made.getvalue()
 
 
-def add(workbook: xlsxwriter.Workbook, brief: Brief) -> None:
+def add(opened: xlsxwriter.Workbook, brief: Brief) -> None:
     """Add one sheet per answer that the edition has, and one on what it is and how to read it."""
-    book, trust = Book(workbook), brief.trust
-    _read_me(book, brief)
+    book, trust = Book(opened), brief.trust
+    _verdict(book, brief)
     if not trust.record.is_empty():
         _record(book, brief)
     if trust.outlook is not None:
@@ -56,15 +54,13 @@ def add(workbook: xlsxwriter.Workbook, brief: Brief) -> None:
         _miss(book, brief)
     if not brief.forecasters.rows.is_empty():
         _forecasters(book, brief)
-    if brief.reconcile.status == "ok":
-        _tie_out(book, brief)
     _inputs(book, brief)
 
 
-def _read_me(book: Book, brief: Brief) -> None:
+def _verdict(book: Book, brief: Brief) -> None:
     trust, frame, ref = brief.trust, brief.trust.context.frame, brief.ref
     title = wording_packs.verdict_title(trust.verdict, frame, trust.grounds)
-    sheet = book.sheet(wording_packs.SHEETS["read_me"], title, parts.context_line(trust), (24, 100))
+    sheet = book.sheet(wording_packs.SHEETS["verdict"], title, parts.context_line(trust), (24, 100))
     for sentence in parts.second_lines(trust):
         sheet.line(["", wording.plain(sentence)], "wrapped")
     for check in trust.checks:
@@ -242,39 +238,6 @@ def _forecasters(book: Book, brief: Brief) -> None:
                 Formula(f'=IF({called}=0,"",{landed}/{called})', raw, "rate"),
             ]
         )
-
-
-def _tie_out(book: Book, brief: Brief) -> None:
-    """Closed won beside bookings, row by row; both ledgers are sums of the rows, and hold."""
-    answer = brief.reconcile
-    title = wording_reconcile.tie_title(answer.label, answer.difference_amount, answer.currency)
-    about = wording_reconcile.tie_caption(answer.first_booked_on, answer.last_booked_on)
-    sheet = book.sheet(wording_packs.SHEETS["tie_out"], title, about, (20, 30, 26, 22, 14, 14, 18, 18, 18, 10))
-    sheet.head(wording_packs.TIE_SHEET, freeze=True)
-    rows = answer.rows.head(MOST_ROWS)
-    first = sheet.at
-    for row in rows.iter_rows(named=True):
-        crm, booked = sheet.cell(sheet.at, 6), sheet.cell(sheet.at, 7)
-        cells: list[Cell] = [
-            wording_reconcile.KINDS[row["break_kind"]][0],
-            str(row["record_id"]),
-            row["account_name"],
-            row["owner"],
-            row["closed_on"],
-            row["booked_on"],
-            row["crm_amount"],
-            row["booked_amount"],
-            None if row["difference_amount"] is None else Formula(f"={crm}-{booked}", row["difference_amount"]),
-            row["age_days"],
-        ]
-        sheet.line(cells)
-    sides = [sheet.span(first, sheet.at - 1, column) for column in (6, 7)]
-    sheet.skip()
-    if rows.height < answer.rows.height:
-        sheet.line([wording_reconcile.rows_caption(rows.height, answer.rows.height)], "about")
-        return
-    for name, span, amount in zip(wording_packs.LEDGERS, sides, (answer.crm_amount, answer.booked_amount), strict=True):
-        _checked(sheet, name, Formula(f"=SUM({span})", amount), amount)
 
 
 def _inputs(book: Book, brief: Brief) -> None:

@@ -61,6 +61,13 @@ def workbook(ref: EditionRef, filters: Filters, period: str | None = None) -> by
     )
     # The edition's own instant, so that the same edition gives the same file.
     book.set_properties({"title": f"Forecast Trust {ref.edition_id}", "created": ref.published_at})
+    add(book, ref, filters, period)
+    book.close()
+    return made.getvalue()
+
+
+def add(book: Workbook, ref: EditionRef, filters: Filters, period: str | None = None) -> None:
+    """Add these sheets to an open workbook, before any other."""
     for name in SHEETS:
         book.add_worksheet(name)
     ties = shelf.table(ref, "reconciliation")
@@ -80,8 +87,6 @@ def workbook(ref: EditionRef, filters: Filters, period: str | None = None) -> by
     _plan(work, _plan_inputs(work))
     _calls(work, _calls_inputs(work))
     _books(work, *_books_inputs(work))
-    book.close()
-    return made.getvalue()
 
 
 def _read_me(work: _Made) -> None:

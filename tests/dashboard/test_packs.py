@@ -28,7 +28,7 @@ from dashboard.packs import native, pictures
 from dashboard.packs.board import board, facts, typeset
 from dashboard.packs.content import MOST_PEOPLE, Brief, gather
 from dashboard.packs.deck import deck
-from dashboard.packs.ledger import ledger
+from dashboard.packs.ledger import finance_workbook
 from dashboard.packs.native import Range
 from dashboard.packs.slides import SIZES, fitting_size
 from dashboard.packs.svg import Drawing, printable
@@ -558,7 +558,7 @@ def test_the_pages_offer_every_pack_without_making_one(
 
 def book_of(found: Brief) -> tuple[Any, Any]:
     """(what is shown, what is written): values beside formulas."""
-    made = ledger(found)
+    made = finance_workbook(found)
     return tuple(openpyxl.load_workbook(io.BytesIO(made), data_only=shown) for shown in (True, False))
 
 
@@ -620,4 +620,4 @@ def test_no_name_becomes_a_formula_a_link_or_a_number(name: str, brief: Any) -> 
 
 
 def test_the_same_edition_gives_the_same_workbook(brief: Any) -> None:
-    assert ledger(brief("one_rep")) == ledger(brief("one_rep"))
+    assert finance_workbook(brief("one_rep")) == finance_workbook(brief("one_rep"))
