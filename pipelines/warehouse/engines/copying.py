@@ -82,7 +82,7 @@ def _copy(engine: Remote, con: duckdb.DuckDBPyConnection, table: InputTable) -> 
 
 def _parts(con: duckdb.DuckDBPyConnection, query: str) -> Iterator[pl.DataFrame]:
     with con.cursor() as cursor:
-        for batch in cursor.sql(query).fetch_record_batch(_COPIED_ROWS):
+        for batch in cursor.sql(query).to_arrow_reader(_COPIED_ROWS):
             rows = pl.from_arrow(batch)
             if isinstance(rows, pl.DataFrame) and rows.height:
                 yield rows
