@@ -57,7 +57,7 @@ class _Noting(Embedded):
         super().show(view, query)
 
     def lay(self, table: str, frame: pl.DataFrame) -> None:
-        columns = ", ".join(f"{name} {sql_type(_stored(kind))}" for name, kind in frame.schema.items())
+        columns = ", ".join(f"{name} {_stored(kind)}" for name, kind in frame.schema.items())
         self.noted.append((table, "lay", columns, {}))
         super().lay(table, frame)
 
@@ -68,8 +68,8 @@ class _Noting(Embedded):
         return super().frame(query, params)
 
 
-def _stored(kind: pl.DataType) -> pl.DataType:
-    return pl.Int64() if kind.is_integer() else pl.String() if kind == pl.Null else kind
+def _stored(kind: pl.DataType) -> str:
+    return "INTEGER" if kind == pl.Int32() else "VARCHAR" if kind == pl.Null() else sql_type(kind)
 
 
 @cache
