@@ -11,6 +11,7 @@ import streamlit as st
 from dashboard import answers, shelf, wording_pipeline
 from dashboard.answers import Context
 from dashboard.filters import Filters
+from pipelines.engine.health import OTHER_REASONS, REASONS
 from pipelines.policy import COMPANY_SCOPE
 from pipelines.settings import Workspace
 from pipelines.warehouse import editions
@@ -34,7 +35,8 @@ class Rate:
 @dataclass(frozen=True)
 class PipelineAnswer:
     """``measures``: measure → its row of ``pipeline_health`` at this scope. ``shares``: those drawn, in order, with
-    ``label`` and ``previous`` (latest first). ``splits``: win rates by what deals have in common, with ``label``.
+    ``label`` and ``previous`` (latest first). ``splits``: win rates by what deals have in common, with ``label``;
+    ``reasons``: why deals are not won, the commonest first, likewise.
 
     ``deals``: open deals past their close date, without any activity, or with two reasons or more, largest first:
     ``name``, ``account_name``, ``owner``, ``stage``, ``amount``, ``close_on``, ``age_days``, ``push_count``, ``why``;
@@ -49,6 +51,7 @@ class PipelineAnswer:
     measures: dict[str, dict[str, Any]]
     shares: pl.DataFrame
     splits: pl.DataFrame
+    reasons: pl.DataFrame
     rates: tuple[Rate, ...]
     deals: pl.DataFrame
     open_count: int
@@ -74,6 +77,7 @@ def _pipeline(ref: EditionRef, filters: Filters) -> PipelineAnswer:
         measures={str(row["measure"]): row for row in whole.iter_rows(named=True)},
         shares=_drawn(whole, wording_pipeline.SHARES),
         splits=_splits(health),
+        reasons=_reasons(health),
         rates=_rates(ref),
         deals=flagged.head(MOST_DEALS),
         open_count=open_deals.height,
@@ -104,6 +108,12 @@ def _splits(health: pl.DataFrame) -> pl.DataFrame:
         lambda row: wording_pipeline.item_label(row["measure"], row["item"]), return_dtype=pl.String
     )
     return several.with_columns(label=label)
+
+
+def _reasons(health: pl.DataFrame) -> pl.DataFrame:
+    rows = health.filter(pl.col("measure") == REASONS).drop_nulls("estimate")
+    in_order = rows.sort(pl.col("item") == OTHER_REASONS, pl.col("estimate"), "item", descending=[False, True, False])
+    return in_order.with_columns(label="item")
 
 
 def _rates(ref: EditionRef) -> tuple[Rate, ...]:

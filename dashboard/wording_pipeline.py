@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dashboard import language, theme
-from dashboard.wording import bold, how_often
+from dashboard.wording import TITLE_LENGTH, bold, how_often
 
 SHARES = {
     "win_rate_count": "Won, of deals closed",
@@ -15,6 +15,7 @@ SHARES = {
     "no_decision_rate": "Closed without a decision",
     "missing_reason_rate": "Not won, no reason given",
     "stage_regression_rate": "Went back a stage",
+    "inherited_rate": "Closed, had changed owner",
     "slipped_rate": "Due, not closed in time",
     "pushed_rate": "Open, pushed at least once",
     "past_due_rate": "Open, close date passed",
@@ -320,6 +321,26 @@ def splits_caption(level: float) -> str:
         f"Win rate of deals closed in the last four periods; lines hold the rate {how_often(level)}. A difference "
         "is not a cause: deals lost early never get pushed or change hands."
     )
+
+
+def reasons_title(rows: Sequence[Row]) -> str:
+    """The commonest reason, if it is one beyond doubt."""
+    if len(rows) > 1 and rows[0]["lower"] > rows[1]["upper"]:
+        title = f"Most often not won for one reason: {rows[0]['item']}"
+        if len(title) <= TITLE_LENGTH:
+            return title
+    return "Why deals are not won, as far as anybody says"
+
+
+def reasons_caption(silent: Row | None, level: float) -> str:
+    """What the shares are of, how many deals give no reason, and whose word it is."""
+    text = f"Share of the deals not won lately that give this reason; lines hold it {how_often(level)}."
+    if silent is not None and _known(silent):
+        text += (
+            f" {share(silent['estimate'])} of {theme.plural(silent['deal_count'], 'deal')} give none "
+            f"({theme.percent_range(silent['lower'], silent['upper'])})."
+        )
+    return f"{text} It is the seller's word for why a buyer said no."
 
 
 def rate_name(measure: str, item: str | None) -> str:

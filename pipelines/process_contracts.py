@@ -241,7 +241,7 @@ class Rationality(dy.Schema):
 
 class PipelineHealth(dy.Schema):
     """Scope × measure × item: how sound the pipeline is. ``item`` splits a measure (a stage, a source, a number of
-    pushes) or is ``all``.
+    pushes) or is ``all``; ``reason_share`` has the reasons given for deals not won.
 
     ``estimate`` with ``lower, upper, level`` where chance plays a part, else with the deals it rests on alone.
     ``unit``: ``rate``, ``ratio`` (pipeline per unit of money), ``days``. ``deal_count`` deals it is made of,

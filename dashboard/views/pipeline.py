@@ -49,6 +49,7 @@ def page(filters: Filters) -> None:
         _shares(answer)
     _rates(answer)
     _splits(answer)
+    _reasons(answer)
     _deals(answer)
     _table(answer)
 
@@ -131,6 +132,20 @@ def _splits(answer: PipelineAnswer) -> None:
         with column:
             for rows in side:
                 _split(rows, top)
+
+
+def _reasons(answer: PipelineAnswer) -> None:
+    if answer.reasons.is_empty():
+        return
+    rows = answer.reasons.to_dicts()
+    silent = answer.measures.get("missing_reason_rate")
+    parts.finding(
+        wording_pipeline.reasons_title(rows),
+        intervals(rows=answer.reasons, dark=is_dark()),
+        alt=wording_pipeline.reasons_title(rows) + ". " + wording_pipeline.shares_alt(rows),
+        key="reasons",
+        caption=wording_pipeline.reasons_caption(silent, answer.context.policy.level),
+    )
 
 
 def _split(rows: pl.DataFrame, top: float) -> None:

@@ -4,7 +4,8 @@ Inputs, each one row per what its name says; ``person_id`` is the deal's owner t
 
 * ``lives``: opportunity: ``person_id``, ``created_period_on``, ``closed_period_on`` (null: outside of the published
   periods, or open), ``outcome`` (won, lost, no_decision, open), ``amount``, ``cycle_days``, ``push_count``,
-  ``went_back``, ``sales_motion``, ``lead_source``, ``has_reason``, ``handoff_days``, ``is_inherited``, ``tenure_days``.
+  ``went_back``, ``sales_motion``, ``lead_source``, ``outcome_reason``, ``has_reason``, ``handoff_days``,
+  ``is_inherited``, ``tenure_days``.
 * ``looks``: period × open opportunity at this week of it (the open period: now): ``period_start_on``, ``person_id``,
   ``stage``, ``sales_motion``, ``amount``, ``age_days``, ``is_due`` (close date inside the period or before),
   ``is_past_due``, ``slipped`` (not closed by the period's end; null while it runs), and, now only, ``is_pushed``,
@@ -57,6 +58,7 @@ RATES = (
     "no_decision_rate",
     "missing_reason_rate",
     "stage_regression_rate",
+    "inherited_rate",
     "slipped_rate",
     "pushed_rate",
     "past_due_rate",
@@ -75,6 +77,9 @@ SPLITS = (
     "win_rate_by_owner",
     "win_rate_by_tenure",
 )
+REASONS = "reason_share"
+"""Of the deals not won that give a reason, the share that gives this one; how many give none is a rate of its own."""
+OTHER_REASONS = "other reasons"
 _KEYS = ["scope", "measure", "item"]
 _UNITS = {"cycle_days": "days", "handoff_days": "days", "coverage_remaining": "ratio", "coverage_quota": "ratio"}
 
@@ -277,6 +282,7 @@ def _outcome_shares(ended: pl.DataFrame, lately: tuple[date, ...], level: float)
         "no_decision_rate": (ended, no_decision),
         "missing_reason_rate": (ended.filter(~won), ~pl.col("has_reason")),
         "stage_regression_rate": (ended, pl.col("went_back")),
+        "inherited_rate": (ended, pl.col("is_inherited")),
     }
     parts = [
         _shares_of(frame, measure, hit, now=lately, past=lately, level=level)
@@ -285,7 +291,24 @@ def _outcome_shares(ended: pl.DataFrame, lately: tuple[date, ...], level: float)
     parts.append(_shares_of(ended, "win_rate_amount", won, now=lately, past=lately, level=level, by_amount=True))
     for measure, item in _split_items(ended.filter(pl.col("on").is_in(lately))).items():
         parts.append(_shares_of(ended, measure, won, now=lately, past=lately, level=level, item=item))
+    parts += _reason_shares(ended.filter(~won), lately, level)
     return pl.concat(parts)
+
+
+def _reason_shares(lost: pl.DataFrame, lately: tuple[date, ...], level: float) -> list[pl.DataFrame]:
+    """One row per reason of the deals not won, the commonest of the company by name, the rest together."""
+    known = lost.drop_nulls("outcome_reason")
+    recent = known.filter(pl.col("on").is_in(lately)).unique("opportunity_id")
+    counts = recent.group_by("outcome_reason").len().sort("len", "outcome_reason", descending=[True, False])
+    named = counts["outcome_reason"].to_list()[:MOST_ITEMS]
+    given = pl.col("outcome_reason")
+    questions = {reason: given == reason for reason in named}
+    if counts.height > len(named):
+        questions[OTHER_REASONS] = ~given.is_in(named)
+    return [
+        _shares_of(known, REASONS, hit, now=lately, past=lately, level=level, item=pl.lit(reason))
+        for reason, hit in questions.items()
+    ]
 
 
 def _split_items(ended: pl.DataFrame) -> Mapping[str, pl.Expr]:

@@ -209,6 +209,28 @@ def test_deals_alone_show_health_with_words_and_no_ladder(
     assert known.filter(pl.col("seen") == "in_export").height > 8, "every other column is looked at, by one rule"
 
 
+def test_reasons_are_shown_with_how_many_deals_give_none(company: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = words(drawn(company.root, "pipeline", monkeypatch))
+    assert "the seller's word for why a buyer said no" in said
+    assert " give none " in said
+    ref = published.current(company)
+    assert ref is not None
+    rows = published.read(ref, "pipeline_health", where={"scope": "company", "measure": "reason_share"})
+    assert rows.height > 2
+    assert rows["estimate"].sum() == pytest.approx(1.0)
+    assert rows.select("lower", "upper").null_count().row(0) == (0, 0)
+
+
+def test_a_reason_is_named_only_when_it_leads_beyond_doubt() -> None:
+    def reason(item: str, lower: float, upper: float) -> dict[str, Any]:
+        return {"item": item, "lower": lower, "upper": upper}
+
+    clear = [reason("Price", 0.4, 0.5), reason("Timing", 0.2, 0.3)]
+    assert wording_pipeline.reasons_title(clear) == "Most often not won for one reason: Price"
+    assert "Price" not in wording_pipeline.reasons_title([reason("Price", 0.4, 0.5), reason("Timing", 0.35, 0.45)])
+    assert "x" * 60 not in wording_pipeline.reasons_title([reason("x" * 60, 0.4, 0.5), clear[1]])
+
+
 # Sentences
 
 

@@ -25,6 +25,7 @@ LIVES: dict[str, Any] = {
     "opportunity_id": pl.String, "person_id": pl.String, "created_period_on": pl.Date, "closed_period_on": pl.Date,
     "outcome": pl.String, "amount": MONEY, "cycle_days": pl.Int64, "push_count": pl.Int64, "went_back": pl.Boolean,
     "sales_motion": pl.String, "lead_source": pl.String, "has_reason": pl.Boolean, "handoff_days": pl.Int64,
+    "outcome_reason": pl.String,
     "is_inherited": pl.Boolean, "tenure_days": pl.Int64,
 }  # fmt: skip
 LOOKS: dict[str, Any] = {
@@ -294,6 +295,35 @@ def test_shared_luck_of_periods_is_allowed_for() -> None:
         naive.append(low[0] <= 0.35 <= high[0])
     assert np.mean(naive) < 0.55
     assert 0.74 < np.mean(held) < 0.88
+
+
+def test_reasons_of_deals_not_won_by_pencil() -> None:
+    """Twelve lost, of which two say nothing: six and four of the ten that speak; wins and silence are no part of it."""
+    lives = [life(n, "lost", outcome_reason="Price") for n in range(6)]
+    lives += [life(n, "no_decision", outcome_reason="Timing") for n in range(6, 10)]
+    lives += [life(n, "lost", has_reason=False) for n in range(10, 12)]
+    lives += [life(n, "won", outcome_reason="Great demo", is_inherited=n % 2 == 0) for n in range(12, 20)]
+    table = health.pipeline_health(book(lives), DEFAULT_POLICY).filter(pl.col("scope") == "company")
+    reasons = table.filter(pl.col("measure") == health.REASONS).sort("estimate", descending=True)
+    assert reasons.select("item", "estimate", "hit_count", "deal_count").rows() == [
+        ("Price", 0.6, 6, 10),
+        ("Timing", 0.4, 4, 10),
+    ]
+    assert (reasons["lower"] < reasons["estimate"]).all()
+    assert (reasons["upper"] > reasons["estimate"]).all()
+    silent = table.row(by_predicate=pl.col("measure") == "missing_reason_rate", named=True)
+    assert (silent["hit_count"], silent["deal_count"]) == (2, 12)
+    inherited = table.row(by_predicate=pl.col("measure") == "inherited_rate", named=True)
+    assert (inherited["hit_count"], inherited["deal_count"], inherited["estimate"]) == (4, 20, 0.2)
+
+
+def test_rare_reasons_are_told_together_and_add_up() -> None:
+    lives = [life(n, "lost", outcome_reason=f"reason {n % 11:02d}") for n in range(44)]
+    table = health.pipeline_health(book(lives), DEFAULT_POLICY).filter(pl.col("scope") == "company")
+    reasons = table.filter(pl.col("measure") == health.REASONS)
+    assert reasons.height == health.MOST_ITEMS + 1
+    assert reasons["estimate"].sum() == pytest.approx(1.0)
+    assert health.OTHER_REASONS in reasons["item"].to_list()
 
 
 # At the edges
