@@ -39,8 +39,8 @@ class PipelineAnswer:
     ``reasons``: why deals are not won, the commonest first, likewise.
 
     ``deals``: open deals past their close date, without any activity, or with two reasons or more, largest first:
-    ``name``, ``account_name``, ``owner``, ``stage``, ``amount``, ``close_on``, ``age_days``, ``push_count``, ``why``;
-    ``flagged_count`` of ``open_count``.
+    ``name``, ``account_name``, ``owner``, ``stage``, ``amount``, ``close_on``, ``age_days``, ``push_count``, ``why``,
+    ``opportunity_id``; ``flagged_count`` of ``open_count``.
     ``rates``: of the whole company, whatever the scope.
     """
 
@@ -154,4 +154,5 @@ def _deals(ref: EditionRef, filters: Filters) -> tuple[pl.DataFrame, pl.DataFram
         .sort("amount", "opportunity_id", descending=[True, False], nulls_last=True)
     )
     columns = ["name", "account_name", "owner", "stage", "amount", "close_on", "age_days", "push_count", "why"]
+    columns.append("opportunity_id")
     return deals, flagged.select(columns)

@@ -15,6 +15,7 @@ from dashboard.filters import Filters
 from dashboard.language import say
 from dashboard.views import (
     data,
+    deal,
     edition,
     forecaster,
     forecasters,
@@ -58,6 +59,7 @@ def main() -> None:
             _page(trust.page, "Trust", "trust", chosen, default=True),
             _page(forecasters.page, "Forecasters", "forecasters", chosen),
             _page(forecaster.page, "One forecaster", "forecaster", chosen, hidden=True),
+            _page(deal.page, "One deal", "deal", chosen, hidden=True),
             _page(pipeline.page, "Pipeline", "pipeline", chosen),
             _page(miss.page, "Miss", "miss", chosen),
             _page(outcomes.page, "Win / loss", "win-loss", chosen),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard import answers, tables, theme, wording
+from dashboard import answers, answers_deal, tables, theme, wording
 from dashboard.answers import ForecasterAnswer
 from dashboard.charts.track_record import OpenPeriod, track_record
 from dashboard.filters import Filters, is_dark
@@ -40,6 +40,7 @@ def page(filters: Filters) -> None:
     with right:
         _horizons(answer)
     if not one_by_one.is_projected():
+        parts.choose_deal(answers_deal.deals_of(filters, asked), key="open-own")
         _table(answer)
 
 

@@ -191,6 +191,8 @@ def _cuts(answer: MissAnswer) -> None:
 def _deals(answer: MissAnswer) -> None:
     if answer.steps.is_empty():
         return
+    named = answer.steps.select("opportunity_id", pl.coalesce("name", "opportunity_id")).unique(maintain_order=True)
+    parts.choose_deal(named.rows(), key="open-step")
     unit = "" if answer.currency == theme.NO_CURRENCY else f", {answer.currency}"
     with st.expander(theme.escape(wording_miss.steps_label(answer.steps.height, answer.step_count))):
         st.dataframe(

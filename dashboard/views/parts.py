@@ -83,6 +83,42 @@ def chosen_forecaster() -> str | None:
     return st.query_params.get(FORECASTER)
 
 
+DEAL = "deal"
+
+
+def chosen_deal() -> str | None:
+    """The deal's id in the URL."""
+    return st.query_params.get(DEAL)
+
+
+def open_deal(opportunity_id: str, name: str) -> None:
+    """A link to one deal's page."""
+    st.page_link(
+        page_at(DEAL, "One deal"),
+        label=theme.escape(name),
+        icon=":material/handshake:",
+        query_params={DEAL: opportunity_id},
+    )
+
+
+def choose_deal(deals: list[tuple[str, str]], *, key: str) -> None:
+    """A box to find a deal by name among ``(id, name)``; choosing one opens its page. Nothing where there is none."""
+    names = dict(deals)
+    if not names:
+        return
+    found = st.selectbox(
+        say("One deal's page"),
+        list(names),
+        index=None,
+        format_func=lambda deal: names[deal],
+        placeholder=say("Open a deal"),
+        key=key,
+        width=420,
+    )
+    if found is not None:
+        st.switch_page(page_at(DEAL, "One deal"), query_params={DEAL: found})
+
+
 def choose_forecaster(people: list[tuple[str, str]]) -> None:
     """A box to find a person by name; choosing one opens that person's own page."""
     names = dict(people)

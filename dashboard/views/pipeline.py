@@ -168,8 +168,9 @@ def _deals(answer: PipelineAnswer) -> None:
     unit = "" if context.currency == theme.NO_CURRENCY else f", {context.currency}"
     if answer.deals.height < answer.flagged_count:
         st.caption(say("The {count} largest are listed; the export has all.", count=theme.count(answer.deals.height)))
+    parts.choose_deal(answer.deals.select("opportunity_id", "name").rows(), key="open-flagged")
     st.dataframe(
-        answer.deals,
+        answer.deals.drop("opportunity_id"),
         column_config={
             "name": TextColumn(say("Deal"), pinned=True),
             "account_name": TextColumn(say("Account")),

@@ -112,6 +112,8 @@ def _rows(answer: ReconcileAnswer, filters: Filters) -> None:
     )
     rows = answer.rows.filter(pl.col("break_kind").is_in(list(wanted) or offered))
     unit = "" if answer.currency == theme.NO_CURRENCY else f", {answer.currency}"
+    known = rows["opportunity_id"].drop_nulls().unique(maintain_order=True).head(SHOWN_ROWS).to_list()
+    parts.choose_deal([(deal, deal) for deal in known], key="open-tie")
     shown = rows.select(
         kind=pl.col("break_kind").replace({kind: name for kind, (name, _) in KINDS.items()}),
         deal=pl.col("opportunity_id"),

@@ -174,9 +174,12 @@ def _dots(answer: TrustAnswer, issued: Outlook, filters: Filters) -> None:
             key="dots",
             caption=wording_landing.dots_caption(found),
         )
-    for sentence in (wording_landing.swing_sentence(found.swing, frame), wording_landing.basis(found, frame)):
+    swing = wording_landing.swing_sentence(found.swing, frame)
+    for sentence in (swing, wording_landing.basis(found, frame)):
         if sentence:
             parts.said(sentence)
+    if swing and found.swing is not None:
+        parts.open_deal(found.swing.opportunity_id, found.swing.name)
     parts.how_computed(outlook.Outlook, outlook.misses, landing_tables.probability_of_reaching)
 
 

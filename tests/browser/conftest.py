@@ -49,3 +49,17 @@ def forecaster(company: Path) -> str:
     ref = editions.current(Workspace.at(company))
     assert ref is not None
     return str(editions.read(ref, "forecaster_bias", where={"status": "ok", "layer": "rep"})["forecaster_id"][0])
+
+
+@pytest.fixture(scope="session")
+def deal(company: Path) -> str:
+    """The id of an open deal that is worth a look."""
+    ref = editions.current(Workspace.at(company))
+    assert ref is not None
+    return str(editions.read(ref, "deals", where={"is_past_due": True})["opportunity_id"][0])
+
+
+@pytest.fixture(scope="session")
+def named(forecaster: str, deal: str) -> dict[str, str]:
+    """What the addresses of pages name."""
+    return {"forecaster": forecaster, "deal": deal}

@@ -49,12 +49,12 @@ def faults(visit: Visit) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_axe_finds_nothing_grave_on_any_page(
-    browser: Chromium, server: Server, forecaster: str, batch: str, dark: bool
+    browser: Chromium, server: Server, named: dict[str, str], batch: str, dark: bool
 ) -> None:
     found = {}
     with visiting(browser, server, dark=dark) as visit:
         for path in STATES:
-            visit.open(path.format(forecaster=forecaster, batch=batch))
+            visit.open(path.format(**named, batch=batch))
             if grave := faults(visit):
                 found[path] = grave
     assert found == {}

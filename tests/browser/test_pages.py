@@ -17,6 +17,7 @@ PAGES = (
     "/",
     "/forecasters",
     "/forecaster?forecaster={forecaster}",
+    "/deal?deal={deal}",
     "/pipeline",
     "/value-added",
     "/miss",
@@ -51,11 +52,11 @@ def look_over(visit: Visit) -> None:
 @pytest.mark.parametrize("look", LOOKS, ids=lambda look: f"{look[0]}-{'dark' if look[1] else 'light'}")
 @pytest.mark.parametrize("path", PAGES)
 def test_every_page_draws_fits_and_fetches_nothing(
-    browser: Chromium, server: Server, forecaster: str, path: str, look: tuple[int, bool]
+    browser: Chromium, server: Server, named: dict[str, str], path: str, look: tuple[int, bool]
 ) -> None:
     width, dark = look
     with visiting(browser, server, width=width, dark=dark) as visit:
-        visit.open(path.format(forecaster=forecaster))
+        visit.open(path.format(**named))
         look_over(visit)
 
 
