@@ -295,6 +295,21 @@ def brief(workspace: Path, file_format: str | None, out: Path | None, **asked: s
 
 
 @main.command()
+@click.argument("break_key", metavar="BREAK")
+@_workspace
+@click.option("--by", "signed_by", required=True, help="Who signs.")
+@click.option("--note", required=True, help="Why the break is accepted, or what is done about it.")
+@click.option("--edition", "edition_id", help="An edition's id; the current one by default.")
+@_speaks_plainly
+def signoff(break_key: str, workspace: Path, signed_by: str, note: str, edition_id: str | None) -> None:
+    """Sign a break of the books (opportunity:ID or booking:ID) as it stands, with a note that stays."""
+    place = Workspace.at(workspace)
+    signed = runs.sign_off(place, break_key, signed_by=signed_by, note=note, edition_id=edition_id)
+    amount = "without an amount" if signed.difference is None else f"{signed.difference:,}"
+    click.echo(f"Signed {signed.key} ({signed.kind}, difference {amount}) in {place.signoffs.name}.")
+
+
+@main.command()
 @_workspace
 @click.option("--port", default=8501, show_default=True, type=click.IntRange(1, 65_535))
 @_speaks_plainly

@@ -31,7 +31,7 @@ from pipelines.policy import DEFAULT_POLICY, METHOD_VERSION, Policy
 from pipelines.progress import Progress
 from pipelines.settings import Workspace
 from pipelines.simulate import simulate
-from pipelines.warehouse import editions, history
+from pipelines.warehouse import editions, history, signoffs
 from pipelines.warehouse.editions import EditionRef
 from pipelines.warehouse.engines.choice import EMBEDDED, EngineChoice
 from pipelines.warehouse.statements import emitted
@@ -294,6 +294,47 @@ def export(
         reason = error.strerror or str(error).splitlines()[0][:200]
         raise TrustError(f"{out} cannot be written: {reason}.", "Name another file with --out.") from error
     return None
+
+
+def sign_off(
+    workspace: Workspace, key: str, *, signed_by: str, note: str, edition_id: str | None = None
+) -> signoffs.Signoff:
+    """Sign a break of the tie-out as it stands in an edition. ``key``: ``opportunity:<id>``, ``booking:<id>``, or the
+    id alone where only one of them has it.
+
+    Errors: EditionError without an edition, or for a record that is not in its tie-out or ties; TrustError for a note
+    without a name or words.
+    """
+    ref = editions.find(workspace, edition_id) if edition_id else editions.current(workspace)
+    if ref is None:
+        raise EditionError(
+            f"No edition has been published in {workspace.root}.",
+            "Run `forecast-trust publish` first, or name another folder with --workspace.",
+        )
+    kind, _, record = key.partition(":")
+    named = record if kind in ("opportunity", "booking") else key
+    rows = editions.read(ref, "reconciliation", where={"record_id": named})
+    if named != key:
+        rows = rows.filter(pl.col("record_kind") == kind)
+    breaks = rows.filter(pl.col("break_kind") != "matched")
+    if breaks.height != 1:
+        why = "ties" if rows.height == 1 else "is in it twice" if breaks.height else "is not in it"
+        raise EditionError(
+            f"There is no one break {key!r} in the tie-out of the edition {ref.edition_id}: it {why}.",
+            "See the breaks with `forecast-trust export reconciliation`, and name one as opportunity:ID or booking:ID.",
+        )
+    row = breaks.row(0, named=True)
+    signed = signoffs.Signoff(
+        key=f"{row['record_kind']}:{row['record_id']}",
+        signed_at=datetime.now(UTC).replace(tzinfo=None, microsecond=0),
+        signed_by=signed_by,
+        edition_id=ref.edition_id,
+        kind=row["break_kind"],
+        difference=row["difference_amount"],
+        note=note,
+    )
+    signoffs.sign_off(workspace, signed)
+    return signed
 
 
 def _as_json(frame: pl.DataFrame) -> str:

@@ -7,6 +7,7 @@ A workspace is one folder::
       landing.duckdb     every accepted and rejected row, append-only, with the ledger of loads
       editions/          one immutable file per published edition
       mappings/          how files with a known header are read, where a person corrected it
+      signoffs.jsonl     notes on breaks of the books, added to and never rewritten
       CURRENT            the name of the edition the pages show
 """
 
@@ -86,6 +87,10 @@ class Workspace:
     def job(self) -> Path:
         """What work started from a page last said of itself."""
         return self.root / ".job.json"
+
+    @property
+    def signoffs(self) -> Path:
+        return self.root / "signoffs.jsonl"
 
     @property
     def settings_file(self) -> Path:
