@@ -5,6 +5,7 @@ A text from a CRM is always written as text: a name that begins with = + - or @ 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -24,6 +25,7 @@ OPTIONS = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": F
 MONEY = "#,##0.00;−#,##0.00"
 RATE = "0.0%"
 NAME_LENGTH = 31
+LINE_HEIGHT = 15
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,9 @@ class Book:
             "title": self.book.add_format({**base, "font_size": 16, "bold": True}),
             "about": self.book.add_format({**base, "font_color": muted}),
             "head": self.book.add_format({**base, "bold": True, "bottom": 1, "bottom_color": muted, "text_wrap": True}),
+            "figures": self.book.add_format(
+                {**base, "bold": True, "bottom": 1, "bottom_color": muted, "text_wrap": True, "align": "right"}
+            ),
             "money": self.book.add_format({**base, "num_format": MONEY}),
             "rate": self.book.add_format({**base, "num_format": RATE}),
             "count": self.book.add_format({**base, "num_format": "#,##0"}),
@@ -91,8 +96,11 @@ class Sheet:
     def skip(self, rows: int = 1) -> None:
         self.at += rows
 
-    def head(self, names: Sequence[str], *, freeze: bool = False) -> None:
-        self.line(names, "head")
+    def head(self, names: Sequence[str], *, texts: int = 1, freeze: bool = False) -> None:
+        """Headings: the first ``texts`` over words, the rest over figures, to the right."""
+        for place, name in enumerate(names):
+            self._write(place, name, "head" if place < texts else "figures")
+        self.skip()
         if freeze:
             self.page.freeze_panes(self.at, 1)
 
@@ -102,6 +110,11 @@ class Sheet:
             self._write(place, value, style)
         self.at += 1
         return self.at - 1
+
+    def sentence(self, said: str, width: int) -> None:
+        """A sentence in the second column, on as many lines as ``width`` letters a line make."""
+        self.page.set_row(self.at, LINE_HEIGHT * math.ceil(len(said) / width))
+        self.line(["", said], "wrapped")
 
     def cell(self, row: int, column: int, *, absolute: bool = False) -> str:
         """``B4`` or ``$B$4``."""

@@ -62,7 +62,7 @@ def _verdict(book: Book, brief: Brief) -> None:
     title = wording_packs.verdict_title(trust.verdict, frame, trust.grounds)
     sheet = book.sheet(wording_packs.SHEETS["verdict"], title, parts.context_line(trust), (24, 100))
     for sentence in parts.second_lines(trust):
-        sheet.line(["", wording.plain(sentence)], "wrapped")
+        sheet.sentence(wording.plain(sentence), 90)
     for check in trust.checks:
         sheet.line([parts.CHECKED[check.holds], wording.plain(wording.check_sentence(check, frame, trust.grounds))])
     sheet.skip()
@@ -79,14 +79,14 @@ def _verdict(book: Book, brief: Brief) -> None:
         sheet.line([name, value])
     sheet.skip()
     for sentence in wording_packs.HOW_TO_READ_A_SHEET:
-        sheet.line(["", sentence], "wrapped")
+        sheet.sentence(sentence, 90)
 
 
 def _record(book: Book, brief: Brief) -> None:
     """Called and landed per closed period; what the Trust page says of them, computed here."""
     trust, frame, summary = brief.trust, brief.trust.context.frame, brief.trust.summary
     title = wording.record_title(summary, frame.noun)
-    sheet = book.sheet(wording_packs.SHEETS["record"], title, parts.context_line(trust), (16, 18, 18, 18, 12, 12, 12))
+    sheet = book.sheet(wording_packs.SHEETS["record"], title, parts.context_line(trust), (40, 18, 18, 18, 12, 20, 12))
     sheet.head([frame.noun.capitalize(), *wording_packs.RECORD_SHEET], freeze=True)
     first = sheet.at
     for row in trust.record.iter_rows(named=True):
@@ -158,7 +158,7 @@ def _past_ranges(book: Book, brief: Brief) -> None:
         return
     title = wording_landing.held_title(found.held, frame.noun)
     sheet = book.sheet(
-        wording_packs.SHEETS["held"], title, wording_landing.held_caption(found), (16, 18, 18, 18, 18, 12)
+        wording_packs.SHEETS["held"], title, wording_landing.held_caption(found), (36, 18, 18, 18, 18, 12)
     )
     sheet.head([frame.noun.capitalize(), *wording_landing.OUTLOOK_COLUMNS], freeze=True)
     first = sheet.at
@@ -180,8 +180,8 @@ def _miss(book: Book, brief: Brief) -> None:
     lines = parts.miss_lines(answer)
     if lines is None or answer.call_amount is None or answer.actual_amount is None:
         return
-    sheet = book.sheet(wording_packs.SHEETS["miss"], lines[0], wording.plain(lines[1]), (22, 44, 10, 20, 20))
-    sheet.head(wording_packs.MISS_SHEET, freeze=True)
+    sheet = book.sheet(wording_packs.SHEETS["miss"], lines[0], wording.plain(lines[1]), (28, 44, 18, 20, 20))
+    sheet.head(wording_packs.MISS_SHEET, texts=2, freeze=True)
     call = sheet.line([wording_packs.CALL, "", None, answer.call_amount, Formula(
         f"={sheet.cell(sheet.at, 3)}", answer.call_amount)])  # fmt: skip
     at = answer.call_amount
@@ -220,7 +220,7 @@ def _forecasters(book: Book, brief: Brief) -> None:
         about,
         (26, 18, 20, 12, 12, 12, 10, 18, 18, 12),
     )
-    sheet.head(wording_packs.FORECASTERS_SHEET, freeze=True)
+    sheet.head(wording_packs.FORECASTERS_SHEET, texts=3, freeze=True)
     for row in answer.rows.iter_rows(named=True):
         called, landed = sheet.cell(sheet.at, 7), sheet.cell(sheet.at, 8)
         raw = None if not row["forecast_amount"] else float(row["actual_amount"] / row["forecast_amount"])
@@ -249,12 +249,12 @@ def _inputs(book: Book, brief: Brief) -> None:
         inventory.summary(found.states, found.rejected, currency, found.file_count),
         (30, 40, 14, 20, 40),
     )
-    sheet.head(wording_packs.INPUTS_SHEET)
+    sheet.head(wording_packs.INPUTS_SHEET, texts=2)
     for state in found.states:
         days = [moment.date() if moment else None for moment in (state.first_known_at, state.last_known_at)]
         sheet.line([inventory.TABLE_NAMES[state.name], None, state.row_count, state.rejected_amount, *days])
     sheet.skip()
-    sheet.head(wording_packs.FAULTS_SHEET)
+    sheet.head(wording_packs.FAULTS_SHEET, texts=2)
     for fault, cells in zip(found.faults, inventory.fault_rows(found.faults, currency), strict=True):
         sheet.line([cells[0], cells[1], fault.count, fault.amount, cells[4]])
 
