@@ -20,6 +20,7 @@ from pipelines.engine.ratios import Ratios, landing_ratios, shock_variance
 from pipelines.engine.records import Slice, amounts, codes, horizon_weeks, is_closed_pair, schema_of, slices
 from pipelines.engine.team import clustered_rate, heterogeneity_p_value, team_bias
 from pipelines.policy import Policy
+from pipelines.side_by_side import side_by_side
 
 __all__ = ["classify", "forecaster_bias", "nothing_landed_posterior", "team_bias"]
 
@@ -57,7 +58,8 @@ def forecaster_bias(pairs: pl.DataFrame, policy: Policy) -> pl.DataFrame:
       zero).
     """
     buckets = horizon_weeks(policy)
-    frames = [_measure(part, buckets[part.week_of_period], policy) for part in slices(pairs, frozenset(buckets))]
+    parts = list(slices(pairs, frozenset(buckets)))
+    frames = list(side_by_side(lambda part: _measure(part, buckets[part.week_of_period], policy), parts))
     columns = schema_of(ForecasterBias)
     if not frames:
         return pl.DataFrame(schema=columns)

@@ -145,12 +145,16 @@ def _crossproducts(columns: Floats, precision: Floats) -> Floats:
     """columns' · diag(precision_g) · columns for every grid point: (K × q), (G × K) → (G × q × q), in bounded
     memory."""
     size, q = columns.shape
-    total = np.zeros((precision.shape[0], q * q))
+    # The products are symmetric: one triangle is summed.
+    left, right = np.triu_indices(q)
+    total = np.zeros((precision.shape[0], len(left)))
     rows = max(1, BLOCK // (q * q))
     for start in range(0, size, rows):
         part = columns[start : start + rows]
-        total += precision[:, start : start + rows] @ (part[:, :, None] * part[:, None, :]).reshape(len(part), q * q)
-    return total.reshape(-1, q, q)
+        total += precision[:, start : start + rows] @ (part[:, left] * part[:, right])
+    full = np.empty((precision.shape[0], q, q))
+    full[:, left, right] = full[:, right, left] = total
+    return full
 
 
 def _condition(evidence: Evidence, tau: Floats) -> _Conditional:

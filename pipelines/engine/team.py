@@ -14,6 +14,7 @@ from pipelines.engine.pooling import Evidence, spread_posterior
 from pipelines.engine.ratios import Ratios, landing_ratios, shock_variance
 from pipelines.engine.records import Slice, amounts, codes, horizon_weeks, schema_of, slices
 from pipelines.policy import COMPANY_SCOPE, Policy
+from pipelines.side_by_side import side_by_side
 
 Floats = NDArray[np.float64]
 Whole = NDArray[np.int64]
@@ -39,7 +40,11 @@ def team_bias(pairs: pl.DataFrame, scope_members: pl.DataFrame, policy: Policy) 
     * ``status``: ``ok``, ``not_enough_history``, ``nothing_landed``, ``no_call``.
     """
     weeks = frozenset(horizon_weeks(policy))
-    frames = [_measure(part, scope_members, part.week_of_period in weeks, policy) for part in slices(pairs)]
+    frames = list(
+        side_by_side(
+            lambda part: _measure(part, scope_members, part.week_of_period in weeks, policy), list(slices(pairs))
+        )
+    )
     frames = [frame for frame in frames if not frame.is_empty()]
     columns = schema_of(TeamBias)
     if not frames:

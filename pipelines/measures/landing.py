@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 
@@ -26,6 +25,7 @@ from pipelines.landing_contracts import (
 from pipelines.measures.process import periods_per_year
 from pipelines.policy import COMPANY_SCOPE, Policy
 from pipelines.scenario_contracts import SCENARIO_TABLES
+from pipelines.side_by_side import side_by_side
 from pipelines.warehouse.books import booked_amounts, covered_periods
 from pipelines.warehouse.deal_states import deal_states, periods_seen
 from pipelines.warehouse.history import Prepared
@@ -41,9 +41,6 @@ BACKTEST_DRAWS = 1000
 BACKTEST_CELLS = 60_000_000
 """Deals × draws of a past landing: beyond it fewer draws, but never under a quarter. A company with 60,000 deals open
 at once has all its draws; one with ten times as many has 250 and ends that move by about 2 % of the range."""
-
-AT_ONCE = 2
-"""Past landings made side by side: more of them would hold more deals in memory than they save time."""
 
 LOCK_ODDS = ("period_start_on", "opportunity_id", "win_probability_rate")
 
@@ -374,11 +371,10 @@ def _scored(
         )
         return backtest_rows(_in_cents(issued.landing), issued.quantiles, actuals), issued.odds.select(LOCK_ODDS)
 
-    # Each draws from a seed of its own, so that two at once say what one after the other says.
-    with ThreadPoolExecutor(max_workers=AT_ONCE) as workers:
-        for rows, odds in workers.map(of_period, closed):
-            if not rows.is_empty():
-                yield rows, odds
+    # Each draws from a seed of its own.
+    for rows, odds in side_by_side(of_period, closed):
+        if not rows.is_empty():
+            yield rows, odds
 
 
 def _without_gaps(actuals: pl.DataFrame, closed: list[date]) -> pl.DataFrame:

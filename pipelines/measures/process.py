@@ -21,6 +21,7 @@ from pipelines.measures.rates import coverage_needed, cycle_times, outcome_rates
 from pipelines.measures.restated import restatements
 from pipelines.policy import COMPANY_SCOPE, Policy
 from pipelines.process_contracts import Leaks, ProbabilityCalibration
+from pipelines.side_by_side import side_by_side
 from pipelines.warehouse.deal_lives import (
     company_actuals,
     deal_lives,
@@ -129,14 +130,11 @@ def periods_per_year(periods: pl.DataFrame) -> int:
 
 def _calibration(looks: pl.DataFrame, policy: Policy, *, seed: int) -> pl.DataFrame:
     """Each source and horizon with the shock that its own deals share."""
-    parts = [
-        probability_calibration(
-            part,
-            policy,
-            seed=seed,
-            factor_sd=shared_shock(part),
-            draws=BAND_DRAWS if part.height <= MANY_LOOKS else FEWER_DRAWS,
-        )
-        for _, part in looks.group_by(["source", "week_of_period"], maintain_order=True)
-    ]
+
+    def of(part: pl.DataFrame) -> pl.DataFrame:
+        draws = BAND_DRAWS if part.height <= MANY_LOOKS else FEWER_DRAWS
+        return probability_calibration(part, policy, seed=seed, factor_sd=shared_shock(part), draws=draws)
+
+    groups = [part for _, part in looks.group_by(["source", "week_of_period"], maintain_order=True)]
+    parts = list(side_by_side(of, groups))
     return pl.concat(parts) if parts else ProbabilityCalibration.create_empty()

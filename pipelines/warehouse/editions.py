@@ -224,8 +224,11 @@ def read(
         if isinstance(value, list | tuple | set | frozenset):
             conditions.append(f"list_contains(cast($w_{column} as {known[column]}[]), {column})")
             params[f"w_{column}"] = list(value)
+        elif value is None:
+            conditions.append(f"{column} is null")
         else:
-            conditions.append(f"{column} is not distinct from cast($w_{column} as {known[column]})")
+            # Equality, unlike "is not distinct from", lets DuckDB skip the blocks that cannot hold the value.
+            conditions.append(f"{column} = cast($w_{column} as {known[column]})")
             params[f"w_{column}"] = value
     clause = f" where {' and '.join(conditions)}" if conditions else ""
     with _reading(ref.path) as con:
