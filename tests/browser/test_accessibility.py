@@ -20,7 +20,13 @@ GRAVE = ("serious", "critical")
 UPSTREAM: dict[str, str] = {}
 """Rule → the framework's component that breaks it, and why it cannot be put right here. Empty: there is none."""
 
-STATES = (*PAGES, "/?if=nobody", "/forecasters?scope=Nobody", "/start?batch={batch}")
+STATES = (
+    *PAGES,
+    "/forecaster?forecaster={forecaster}&present=1",
+    "/?if=nobody",
+    "/forecasters?scope=Nobody",
+    "/start?batch={batch}",
+)
 """Every page, and states with a warning, a box that is open, files that wait."""
 
 
