@@ -120,10 +120,12 @@ AGAINST = {
 }
 
 
-def outcomes_title(rows: Sequence[Mapping[str, Any]], *, has_any: bool) -> str:
+def outcomes_title(rows: Sequence[Mapping[str, Any]], whole: Mapping[str, Any] | None) -> str:
     """The finding: who stands out, or that nobody does."""
-    if not has_any:
+    if whole is None:
         return "Which deals are won, and which never decided?"
+    if not rows:
+        return f"{theme.percent(whole['win_rate'])} of closed deals were won"
     winning = [row for row in rows if row["direction"] in ("above", "below")]
     if winning:
         names = in_a_row([str(row["value"]) for row in winning[:3]])
@@ -198,8 +200,12 @@ def _win(named: Sequence[str]) -> str:
     return "wins" if len(named) == 1 else "win"
 
 
-def undecided(cuts: Mapping[str, Any]) -> list[str]:
+def undecided(cuts: Mapping[str, Any], whole: Mapping[str, Any]) -> list[str]:
     """Values that end without a decision more or less often than the rest."""
+    if not whole["no_decision_count"]:
+        return ["No closed deal is recorded as left undecided: its stage or reason would have to say so."]
+    if not cuts:
+        return []
     said = []
     for cut, table in cuts.items():
         for row in table.to_dicts():

@@ -21,7 +21,7 @@ from pipelines.engine import outcomes
 def page(filters: Filters) -> None:
     answer = answers_outcomes.outcomes(filters)
     rows = [row for table in answer.cuts.values() for row in table.to_dicts()]
-    st.title(theme.escape(wording_outcomes.outcomes_title(rows, has_any=answer.whole is not None)), anchor=False)
+    st.title(theme.escape(wording_outcomes.outcomes_title(rows, answer.whole)), anchor=False)
     if answer.whole is None:
         for sentence in wording_outcomes.no_outcomes(answer.noun, has_deals=answer.has_deals):
             parts.said(sentence)
@@ -48,7 +48,8 @@ def _cuts(answer: OutcomesAnswer) -> None:
         with column:
             for cut, rows in side:
                 _cut(cut, rows, top)
-    parts.listed(wording_outcomes.undecided(answer.cuts))
+    if answer.whole is not None:
+        parts.listed(wording_outcomes.undecided(answer.cuts, answer.whole))
     for sentence in wording_outcomes.not_stated(answer.missing):
         st.caption(theme.escape(sentence))
     parts.how_computed(outcomes.win_loss, outcomes.outcome_reasons)

@@ -67,7 +67,7 @@ def edition_change(older: Told, newer: Told, period_start_on: date, period_end_o
 
     Where both editions tell the period's movements, each movement of a deal in the newer one less the same in the
     older one is what happened between them, counted along the path: a deal pushed out and pulled in again shows both.
-    A difference that lies before the older edition's own instant did not happen since: it is ``restated``. Where the
+    A difference that lies before the older edition's own day did not happen since: it is ``restated``. Where the
     period began after the older edition, its pipeline of then (the open deals due in the period) is led to the period's
     start by the two ends of each deal, and along the path from there. Deals without an amount weigh nothing. Start +
     changes = end, to the cent, in every deal and in sum.
@@ -121,7 +121,7 @@ def owner_changes(older: pl.DataFrame, newer: pl.DataFrame, column: str = "owner
 
 
 def _path_since(older: Told, newer: Told) -> pl.DataFrame:
-    """The newer path less the older one; what lies before the older edition's instant is restated, not happened."""
+    """The newer path less the older one; what lies before the older edition's day is restated, not happened."""
     amounts = ("amount", "deal_count", "change_count")
     paths = (
         told.moves.filter(pl.col("movement") != "end").select(*_KEY, *amounts, "moved_at") for told in (older, newer)
@@ -130,7 +130,10 @@ def _path_since(older: Told, newer: Told) -> pl.DataFrame:
     both = old.join(new, on=_KEY, how="full", coalesce=True, suffix="_new")
     # A movement that one of the two editions does not tell is nothing in it, exactly: it did not occur there.
     known = both.with_columns(_none_is_nothing(f"{name}{side}") for name in amounts for side in ("", "_new"))
-    happened = (pl.col("change_count_new") > pl.col("change_count")) & (pl.col("moved_at_new") > older.as_of_at)
+    # A fact that is dated by its day alone stands at the day's start and is known from its end, so the older edition's
+    # own day counts as since.
+    day = pl.col("moved_at_new").dt.date() >= older.as_of_at.date()
+    happened = (pl.col("change_count_new") > pl.col("change_count")) & day
     return known.select(
         "opportunity_id",
         movement=pl.when(happened).then("movement").otherwise(pl.lit("restated")),

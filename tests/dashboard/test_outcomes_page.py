@@ -6,6 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -74,11 +75,12 @@ def test_without_deals_the_page_says_what_would_bring_them(tmp_path: Path, monke
 
 def test_titles_name_who_stands_out_or_refuse_to_rank() -> None:
     title = wording_outcomes.outcomes_title
-    assert title([value("Web", "above")], has_any=True) == "Beyond chance, win rates differ for Web"
-    assert "slow deals end undecided" in title([value("slow", "like_the_rest", "above")], has_any=True)
-    assert title([value("Web", "like_the_rest")], has_any=True).startswith("No source, motion or team")
+    assert title([value("Web", "above")], {"win_rate": 0.3}) == "Beyond chance, win rates differ for Web"
+    assert "slow deals end undecided" in title([value("slow", "like_the_rest", "above")], {"win_rate": 0.3})
+    assert title([value("Web", "like_the_rest")], {"win_rate": 0.3}).startswith("No source, motion or team")
+    assert title([], {"win_rate": 0.3}).replace("\xa0", " ") == "30 % of closed deals were won"
     long = [value("A very long lead source of the north " * 2, "above")]
-    assert len(title(long, has_any=True)) <= TITLE_LENGTH
+    assert len(title(long, {"win_rate": 0.3})) <= TITLE_LENGTH
     cut = wording_outcomes.cut_title
     assert (
         cut("lead_source", [value("Web", "above"), value("Fair", "below")]) == "Lead source: Web wins more, Fair less"
@@ -86,6 +88,20 @@ def test_titles_name_who_stands_out_or_refuse_to_rank() -> None:
     assert cut("lead_source", [value("Web", "above")]) == "Lead source: Web wins more than the rest"
     assert cut("lead_source", [value("Web", "too_few")]) == "Lead source: too few deals to compare"
     assert cut("team", [value("Web", "like_the_rest")]) == "Team: no ranking, chance explains the differences"
+
+
+def test_who_is_left_undecided_is_said_or_that_nobody_is() -> None:
+    row = value("slow", "like_the_rest", "above") | {
+        "no_decision_rate": 0.4, "no_decision_lower": 0.3, "no_decision_upper": 0.5
+    }  # fmt: skip
+    cuts = {"sales_motion": pl.DataFrame([row])}
+    (said,) = wording_outcomes.undecided(cuts, {"no_decision_count": 9})
+    assert said.replace("\x02", "").replace("\xa0", " ") == (
+        "Sales motion slow: 40 % (30–50 %) end without a decision, more often than the rest."
+    )
+    assert "recorded as left undecided" in wording_outcomes.undecided(cuts, {"no_decision_count": 0})[0]
+    alike = {"sales_motion": pl.DataFrame([row | {"no_decision_direction": "like_the_rest"}])}
+    assert "nowhere beyond chance" in wording_outcomes.undecided(alike, {"no_decision_count": 9})[0]
 
 
 def test_a_reason_leads_only_where_ranges_part() -> None:

@@ -100,6 +100,16 @@ def test_what_was_entered_late_is_restated_and_not_told_as_happened(tmp_path: Pa
     assert found.start_amount == found.end_amount == Decimal(150)
 
 
+def test_a_deal_created_on_the_older_editions_own_day_is_new_and_not_restated(tmp_path: Path) -> None:
+    """It is dated by its day alone, and known from the day's end: an edition of that morning could not know it."""
+    workspace = Workspace(tmp_path / "workspace")
+    old = deal("old", "2026-06-01", "2026-09-15", 5)
+    land_all(workspace, {"opportunities": [old, deal("new", "2026-08-01", "2026-09-15", 150)]})
+    found = edition_change(told(workspace, "2026-08-01"), told(workspace, "2026-08-20"), Q3, Q3_END)
+    assert sums(found) == {"created": 150}
+    assert exact(found)
+
+
 def test_deals_without_an_amount_weigh_nothing_and_are_counted() -> None:
     def one(amount: Decimal | None) -> Told:
         row: dict[str, Any] = dict.fromkeys(frame_schema(Deals)) | {
