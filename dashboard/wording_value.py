@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dashboard import language, theme
-from dashboard.wording import bold, how_often
+from dashboard.wording import bold, how_often, plain
 from pipelines.engine.value_added import VERDICT_LEVEL
 
 STEPS = {
@@ -362,6 +362,48 @@ def leak_sentence(row: Row) -> str:
     )
     weighs = opened and row["field"] in ("stage", "probability_rate")
     return f"{text} Pipeline × probability is left out." if weighs else text
+
+
+THEIL = {
+    "level_share": "A lean, the same on every call",
+    "slope_share": "Big calls against small ones",
+    "noise_share": "Neither: deals and luck",
+}
+
+
+def theil_title(rows: Mapping[str, Row]) -> str:
+    """Whether the error is one that a correction of the calls would remove, beyond doubt or not."""
+    noise = rows["noise_share"]
+    if noise["lower"] is None or noise["lower"] <= 0.5 <= noise["upper"]:
+        return "What the error of calls is made of"
+    if noise["estimate"] > 0.5:
+        return "Most of the error is no lean: correcting calls cannot remove it"
+    return "Most of the error is one that correcting the calls would remove"
+
+
+def theil_sentence(rows: Mapping[str, Row], noun: str) -> str:
+    """Theil's three parts with their ranges; they add up to all of the squared error."""
+    said = [
+        f"{bold(theme.percent(row['estimate']))} {word}{_share_range(row)}"
+        for row, word in (
+            (rows["level_share"], "is a lean that one correction of all calls would remove"),
+            (rows["slope_share"], "is big calls being off more or less than small ones"),
+            (rows["noise_share"], "is neither, and no rule of this kind removes it"),
+        )
+    ]
+    first = rows["noise_share"]
+    calls = f"{theme.plural(first['pair_count'], 'call')} of {theme.plural(first['period_count'], noun)}"
+    return f"Of the squared error of {calls}, {said[0]}; {said[1]}; {said[2]}."
+
+
+def _share_range(row: Row) -> str:
+    if row["lower"] is None:
+        return ""
+    return f" ({theme.percent_range(row['lower'], row['upper'])}, {how_often(row['level'])})"
+
+
+def theil_alt(rows: Mapping[str, Row], noun: str) -> str:
+    return plain(f"{theil_title(rows)}. {theil_sentence(rows, noun)}")
 
 
 def test_sentence(row: Row, noun: str) -> str:

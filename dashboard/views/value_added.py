@@ -7,6 +7,7 @@ import streamlit as st
 
 from dashboard import answers_value, tables, theme, wording, wording_value
 from dashboard.answers_value import Calibration, ValueAnswer
+from dashboard.charts.intervals import intervals
 from dashboard.charts.reliability import reliability
 from dashboard.charts.stairs import stairs
 from dashboard.filters import Filters, calls_label, is_dark
@@ -198,6 +199,30 @@ def _calibration(shown: Calibration, noun: str, *, hindsight: bool) -> None:
     )
 
 
+def _theil(answer: ValueAnswer) -> None:
+    """Theil's parts of the error: a lean, a slope, and what is left."""
+    noun = answer.context.noun
+    rows = {row["test"]: row for row in answer.tests.iter_rows(named=True) if row["test"] in wording_value.THEIL}
+    if len(rows) < len(wording_value.THEIL) or any(row["estimate"] is None for row in rows.values()):
+        return
+    drawn = pl.DataFrame(
+        [
+            {"label": label, **{name: rows[test][name] for name in ("estimate", "lower", "upper")}}
+            for test, label in wording_value.THEIL.items()
+        ],
+        schema={"label": pl.String, "estimate": pl.Float64, "lower": pl.Float64, "upper": pl.Float64},
+    )
+    st.subheader(theme.escape(wording_value.theil_title(rows)), anchor=False)
+    parts.said(wording_value.theil_sentence(rows, noun))
+    st.plotly_chart(
+        intervals(rows=drawn, dark=is_dark(), top=1.0),
+        key="theil",
+        alt=wording_value.theil_alt(rows, noun),
+        theme=None,
+        config=theme.CHART_CONFIG,
+    )
+
+
 def _tests(answer: ValueAnswer) -> None:
     rows = [row for row in answer.tests.iter_rows(named=True) if row["test"] in wording_value.TESTS]
     if not rows:
@@ -215,4 +240,10 @@ def _tests(answer: ValueAnswer) -> None:
     )
     rows.sort(key=lambda row: list(wording_value.TESTS).index(row["test"]))
     parts.listed(wording_value.test_sentence(row, context.noun) for row in rows)
-    parts.how_computed(rationality.rationality, rationality.pooled_mincer_zarnowitz, rationality.revision_slope)
+    _theil(answer)
+    parts.how_computed(
+        rationality.rationality,
+        rationality.theil,
+        rationality.pooled_mincer_zarnowitz,
+        rationality.revision_slope,
+    )

@@ -280,12 +280,33 @@ def _theil_rows(part: pl.DataFrame) -> list[Row]:
             {"test": name, "status": "no_variation", "direction": None}
             for name in ("level_share", "slope_share", "noise_share")
         ]
-    shares = (
-        ("level_share", found.level_share),
-        ("slope_share", found.slope_share),
-        ("noise_share", found.noise_share),
-    )
-    return [{"test": name, "estimate": share} for name, share in shares]
+    names = ("level_share", "slope_share", "noise_share")
+    half = theil_half_widths(part)
+    told: list[Row] = []
+    for place, name in enumerate(names):
+        share: float = getattr(found, name)
+        row: Row = {"test": name, "estimate": share}
+        if half is not None:
+            ends = (max(share - half[place], 0.0), min(share + half[place], 1.0))
+            row |= {"lower": ends[0], "upper": ends[1], "level": LEVEL}
+        told.append(row)
+    return told
+
+
+def theil_half_widths(part: pl.DataFrame) -> Floats | None:
+    """Half widths of the three shares at ``LEVEL``: the jackknife that leaves out a period at a time (Efron and Stein
+    1981), as calls of one period share its luck; t with periods − 1 degrees of freedom. None where leaving one out
+    leaves nothing to split."""
+    starts = part["period_start_on"].unique().sort()
+    left = [part.filter(pl.col("period_start_on") != start) for start in starts]
+    found = [theil(one["forecast"], one["actual"]) for one in left]
+    known = np.array([(one.level_share, one.slope_share, one.noise_share) for one in found if one is not None])
+    size = len(starts)
+    if size < 2 or len(known) < size:
+        return None
+    error = np.sqrt((size - 1) / size * ((known - known.mean(axis=0)) ** 2).sum(axis=0))
+    half: Floats = float(stats.t.ppf(0.5 + LEVEL / 2, size - 1)) * error
+    return half
 
 
 def _revision_row(part: pl.DataFrame) -> Row:

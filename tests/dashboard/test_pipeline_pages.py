@@ -323,6 +323,31 @@ def test_a_refused_source_is_named_and_gives_no_number() -> None:
     assert "left out" in wording_value.leak_sentence(suspect | {"seen": "when_opened"})
 
 
+def test_theils_parts_are_told_with_ranges_and_a_finding_only_beyond_doubt() -> None:
+    def part(estimate: float, lower: float | None, upper: float | None) -> dict[str, Any]:
+        return {"estimate": estimate, "lower": lower, "upper": upper, "level": 0.9, "pair_count": 60, "period_count": 6}
+
+    rows = {
+        "level_share": part(0.3, 0.1, 0.5),
+        "slope_share": part(0.1, 0.0, 0.2),
+        "noise_share": part(0.6, 0.45, 0.75),
+    }
+    said = plain(wording_value.theil_sentence(rows, "quarter"))
+    assert said.startswith("Of the squared error of 60 calls of 6 quarters, 30")
+    assert said.count("9 times in 10") == 3
+    assert wording_value.theil_title(rows) == "What the error of calls is made of"
+    assert "no lean" in wording_value.theil_title(rows | {"noise_share": part(0.8, 0.6, 0.9)})
+    assert "would remove" in wording_value.theil_title(rows | {"noise_share": part(0.2, 0.1, 0.4)})
+    unknown = rows | {"noise_share": part(0.6, None, None)}
+    assert wording_value.theil_title(unknown) == "What the error of calls is made of"
+    for told in (rows, unknown):
+        assert len(wording_value.theil_title(told)) <= 70
+
+
+def test_theils_parts_stand_on_the_page(company: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "Of the squared error of" in words(drawn(company.root, "value_added", monkeypatch))
+
+
 def test_scores_are_told_with_their_ranges_and_what_is_missing_is_a_dash() -> None:
     unknown = ("miscalibration_p_value", "spiegelhalter_z", "cox_intercept", "cox_slope")
     ends = [f"cox_{part}_{end}" for part in ("intercept", "slope") for end in ("lower", "upper")]

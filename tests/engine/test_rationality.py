@@ -208,6 +208,44 @@ def test_errors_turned_round_turn_the_words() -> None:
     assert (one["direction"], two["direction"]) == ("runs_high", "runs_low")
 
 
+def test_the_shares_of_theil_have_the_jackknifes_ranges() -> None:
+    """A slow loop over quarters left out; and a range that holds what the whole population has."""
+    rng = np.random.default_rng(4)
+
+    def drawn(quarters: int) -> pl.DataFrame:
+        quarter = np.repeat(np.arange(quarters), 12)
+        actual = rng.gamma(4.0, 25.0, len(quarter))
+        forecast = actual + 15.0 + rng.normal(0, 10.0, quarters)[quarter] + rng.normal(0, 30.0, len(quarter))
+        days = pl.Series(quarter).replace_strict(
+            list(range(quarters)), [date(2000 + q // 4, 1 + 3 * (q % 4), 1) for q in range(quarters)]
+        )
+        return pl.DataFrame({"period_start_on": days, "forecast": forecast, "actual": actual})
+
+    part = drawn(8)
+    half = rationality.theil_half_widths(part)
+    assert half is not None
+    without = []
+    for start in part["period_start_on"].unique().sort():
+        rest = part.filter(pl.col("period_start_on") != start)
+        found = rationality.theil(rest["forecast"], rest["actual"])
+        assert found is not None
+        without.append(found.level_share)
+    by_hand = stats.t.ppf(0.95, 7) * math.sqrt(7 / 8 * sum((one - np.mean(without)) ** 2 for one in without))
+    assert half[0] == pytest.approx(by_hand)
+    many = drawn(400)
+    population = rationality.theil(many["forecast"], many["actual"])
+    assert population is not None
+    held = 0
+    for _ in range(120):
+        sample = drawn(8)
+        found, reach = rationality.theil(sample["forecast"], sample["actual"]), rationality.theil_half_widths(sample)
+        assert found is not None
+        assert reach is not None
+        held += abs(found.noise_share - population.noise_share) <= reach[2]
+    assert 0.82 <= held / 120 <= 0.97, "asked: nine in ten"
+    assert rationality.theil_half_widths(part.head(12)) is None
+
+
 def test_currency_scales_out_row_order_is_irrelevant_and_shares_sum_to_one() -> None:
     frame = company(np.random.default_rng(7))
     table = rationality.rationality(frame, DEFAULT_POLICY)
