@@ -64,6 +64,16 @@ def _compiled(template: bytes, said: dict[str, str], fonts: Any, standards: list
     return made
 
 
+def drawn(told: dict[str, Any], pixels_per_inch: int = 96) -> list[bytes]:
+    """The same pages as PNG pictures, in order."""
+    said = {"brief": json.dumps(told, ensure_ascii=False)}
+    fonts = typst.Fonts(include_system_fonts=False, font_paths=[str(FONTS)])
+    made = typst.Compiler(TEMPLATE.read_bytes(), font_paths=fonts, sys_inputs=said).compile(
+        format="png", ppi=pixels_per_inch
+    )
+    return made if isinstance(made, list) else [made] if made is not None else []
+
+
 def facts(brief: Brief) -> dict[str, Any]:
     """Everything the template shows, as JSON data; sentences as segments (``parts.segments``)."""
     ref, trust, frame = brief.ref, brief.trust, brief.trust.context.frame

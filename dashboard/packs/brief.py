@@ -31,6 +31,8 @@ def make(file_format: str, filters: Filters, period: str | None = None) -> bytes
 
 def known_or_none(filters: Filters, period: str | None) -> str | None:
     """The period of a link, if it has closed in this edition; else none, which is the latest closed one."""
+    if period is None:
+        return None
     return period if period in _closed(Workspace.at(), filters) else None
 
 

@@ -5,13 +5,17 @@ Without a workspace the demo's company is simulated, ingested and published firs
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from pathlib import Path
 
+from dashboard.filters import Filters
+from dashboard.packs.board import drawn, facts
+from dashboard.packs.content import gather
 from pipelines import runs
 from pipelines.progress import Spoken
-from pipelines.settings import Workspace
+from pipelines.settings import WORKSPACE_VARIABLE, Workspace
 from pipelines.warehouse import editions
 from tests.browser import harness
 from tests.browser.harness import Server, browsing, serving, visiting
@@ -29,6 +33,11 @@ def pictures(forecaster: str) -> list[tuple[str, str, tuple[int, int], bool]]:
         ("trust-phone.png", "/", PHONE, False),
         ("forecasters.png", "/forecasters", DESKTOP, False),
         ("forecaster.png", f"/forecaster?forecaster={forecaster}", DESKTOP, False),
+        ("pipeline.png", "/pipeline", DESKTOP, False),
+        ("miss.png", "/miss", DESKTOP, False),
+        ("value-added.png", "/value-added", DESKTOP, False),
+        ("reconcile.png", "/reconcile", DESKTOP, False),
+        ("record.png", "/record", DESKTOP, False),
         ("data.png", "/data", DESKTOP, False),
         ("method.png", "/method", DESKTOP, False),
     ]
@@ -42,6 +51,25 @@ def telling(workspace: Workspace) -> str:
     return str(editions.read(ref, "forecaster_bias", where=where).sort("wrong_sign_rate")["forecaster_id"][0])
 
 
+def paper(workspace: Workspace) -> None:
+    """The board paper's pages, drawn by the compiler that sets them."""
+    os.environ[WORKSPACE_VARIABLE] = str(workspace.root)
+    ref = editions.current(workspace)
+    assert ref is not None
+    for number, page in enumerate(drawn(facts(gather(workspace, Filters(ref.edition_id)))), start=1):
+        _kept(TARGET / f"board-paper-{number}.png", page)
+
+
+def _kept(path: Path, picture: bytes | None = None) -> None:
+    """Write it if it is given; refuse one that is too large for a page that people read."""
+    if picture is not None:
+        path.write_bytes(picture)
+    size = path.stat().st_size
+    if size > LARGEST_BYTES:
+        raise SystemExit(f"{path.name} is {size:,} bytes; a picture may have {LARGEST_BYTES:,}.")
+    sys.stdout.write(f"docs/{path.name}  {size // 1000} kB\n")
+
+
 def take(server: Server, forecaster: str) -> None:
     TARGET.mkdir(exist_ok=True)
     with browsing() as browser:
@@ -49,10 +77,7 @@ def take(server: Server, forecaster: str) -> None:
             with visiting(browser, server, width=width, height=height, dark=dark) as visit:
                 visit.open(path)
                 visit.screenshot(TARGET / name, whole=False)
-            size = (TARGET / name).stat().st_size
-            if size > LARGEST_BYTES:
-                raise SystemExit(f"{name} is {size:,} bytes; a picture may have {LARGEST_BYTES:,}.")
-            sys.stdout.write(f"docs/{name}  {size // 1000} kB\n")
+            _kept(TARGET / name)
 
 
 def main() -> None:
@@ -66,6 +91,7 @@ def main() -> None:
             runs.demo(workspace, Spoken())
         with serving(workspace.root, Path(folder) / "log.txt") as server:
             take(server, telling(workspace))
+        paper(workspace)
 
 
 if __name__ == "__main__":
