@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dashboard import theme
+from dashboard import language, theme
 from dashboard.filters import CATEGORY_NAMES
 from dashboard.wording import bold
 from dashboard.wording_miss import CAUSES
@@ -115,3 +115,6 @@ def tie_row(row: Mapping[str, Any], currency: str) -> tuple[str | None, ...]:
         theme.money_full(row["booked_amount"], currency),
         theme.money_full(row["difference_amount"], currency),
     )
+
+
+language.take(__name__, globals())

@@ -17,7 +17,7 @@ from dashboard.views import parts
 from pipelines.contracts import Deals, MissDeals, MovementDeals, Reconciliation
 from pipelines.engine import health
 
-NUMBERS = frozenset({"Amount", "At the lock, amount", "Won at", "Step", "Closed won", "Booked", "Difference"})
+NUMBERS = frozenset(map(say, ("Amount", "At the lock, amount", "Won at", "Step", "Closed won", "Booked", "Difference")))
 
 
 def page(filters: Filters) -> None:

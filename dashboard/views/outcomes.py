@@ -89,7 +89,7 @@ def _reason(answer: OutcomesAnswer, outcome: str, rows: pl.DataFrame, top: float
     st.caption(theme.escape(wording_outcomes.reasons_caption(outcome, silent, answer.currency)))
     if rows.is_empty():
         return
-    drawn = rows.head(MOST_DRAWN).with_columns(label="reason", estimate="share_rate")
+    drawn = rows.head(MOST_DRAWN).with_columns(label=say("reason"), estimate="share_rate")
     st.plotly_chart(
         intervals(rows=drawn, dark=is_dark(), top=top),
         key=f"reason-{outcome}",
@@ -100,14 +100,26 @@ def _reason(answer: OutcomesAnswer, outcome: str, rows: pl.DataFrame, top: float
 
 
 def _table(answer: OutcomesAnswer) -> None:
-    numbers = ("Won", "Lost", "No decision", "Win rate", "Undecided", "Won money", "Lost money", "Undecided money")
+    numbers = [
+        say(name)
+        for name in (
+            "Won",
+            "Lost",
+            "No decision",
+            "Win rate",
+            "Undecided",
+            "Won money",
+            "Lost money",
+            "Undecided money",
+        )
+    ]
     with st.expander(say("Every rate, with its deals and money")):
         for cut, rows in answer.cuts.items():
             st.html(
                 tables.table(
                     (
                         Column(CUTS[cut].capitalize()),
-                        *(Column(say(name), is_number=True) for name in numbers),
+                        *(Column(name, is_number=True) for name in numbers),
                         Column(say("Against the rest")),
                     ),
                     wording_outcomes.rate_rows(rows.to_dicts(), answer.currency),

@@ -16,7 +16,7 @@ from dashboard.views import parts
 from dashboard.wording_reconcile import KINDS
 from pipelines.engine import reconciliation
 
-EVERY = "All periods"
+EVERY = say("All periods")
 SHOWN_ROWS = 2_000
 
 
@@ -88,7 +88,7 @@ def _kinds(answer: ReconcileAnswer) -> None:
             (
                 Column(say("Kind")),
                 Column(say("Which")),
-                *(Column(name, is_number=True) for name in ("Rows", "Closed won", "Booked", "Difference")),
+                *(Column(say(name), is_number=True) for name in ("Rows", "Closed won", "Booked", "Difference")),
                 *(Column(f"{name.capitalize()}{'' if 'day' in name else ' days'}", is_number=True) for name in ages),
             ),
             wording_reconcile.kind_rows(answer.kinds.iter_rows(named=True), ages, answer.currency),
@@ -103,7 +103,7 @@ def _rows(answer: ReconcileAnswer, filters: Filters) -> None:
     present = answer.kinds["break_kind"].to_list()
     offered = [kind for kind in KINDS if kind in present and kind != "matched"]
     wanted = st.pills(
-        "Kinds",
+        say("Kinds"),
         offered,
         selection_mode="multi",
         format_func=lambda kind: KINDS[kind][0].capitalize(),
