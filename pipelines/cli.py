@@ -173,11 +173,14 @@ def _print_reports(reports: list[FileReport]) -> None:
 @click.option("--spark-master", help="Spark: a master or sc:// URL. Default: this machine.")
 @click.option("--postgres-dsn", envvar=DSN_VARIABLE, help=f"PostgreSQL: the server (or ${DSN_VARIABLE}).")
 @click.option("--history", help="Where your own tables lie: a folder or address (spark), a schema (postgres).")
+@click.option("--full", is_flag=True, help="Rebuild the whole history instead of what changed since the last time.")
 @_speaks_plainly
-def publish(workspace: Path, as_of: datetime | None, period: str | None, engine: str, **places: str | None) -> None:
+def publish(
+    workspace: Path, as_of: datetime | None, period: str | None, engine: str, *, full: bool, **places: str | None
+) -> None:
     """Build one immutable edition and make it current."""
     choice = EngineChoice(engine, **places)
-    ref = runs.publish(Workspace.at(workspace), Spoken(), as_of=as_of, period=period, engine=choice)
+    ref = runs.publish(Workspace.at(workspace), Spoken(), as_of=as_of, period=period, engine=choice, full=full)
     click.echo(f"Published edition {ref.edition_id}.")
 
 

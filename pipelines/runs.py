@@ -72,11 +72,13 @@ def publish(
     period: str | None = None,
     policy: Policy = DEFAULT_POLICY,
     engine: EngineChoice = EMBEDDED,
+    full: bool = False,
 ) -> EditionRef:
     """Build one immutable edition from what was recorded at or before ``as_of`` (UTC), and make it current.
 
     ``period``: the period the pages open on, by label (``Q4 2026``) or first day (``2026-10-01``); by default the one
-    that contains ``as_of``. ``engine``: where the history is rebuilt. Errors: EditionError when nothing has landed,
+    that contains ``as_of``. ``engine``: where the history is rebuilt; ``full``: rely on nothing kept from the last
+    publication. Errors: EditionError when nothing has landed,
     when nothing was known by then, or when the period does not exist; TrustError when the engine cannot be had; the
     current edition stays as it was.
     """
@@ -85,51 +87,60 @@ def publish(
             f"Nothing has landed in {workspace.root}.",
             "Bring files with `forecast-trust ingest PATH`, or try `forecast-trust demo`.",
         )
-    with _scratch(workspace) as scratch:
-        progress.stage("Rebuilding history")
-        with history.build(
-            workspace, as_of, policy, workspace.settings(), scratch, match=matched_lines, choice=engine
-        ) as prepared:
-            tables = prepared.tables()
-            opened_on, opened_week = _opened_period(tables["periods"], prepared.as_of_at, period)
-            progress.stage("Measuring")
-            pairs = tables["forecast_pairs"]
-            tables["forecaster_bias"] = forecaster_bias(pairs, policy)
-            tables["team_bias"] = team_bias(pairs, tables["scope_members"], policy)
-            tables["accuracy"] = accuracy(pairs, policy)
-            chosen = [*policy.as_rows(), *landing_choices()]
-            tables["policy"] = pl.DataFrame(chosen, schema={"name": pl.String, "value": pl.String})
-            progress.stage("Explaining misses")
-            tables |= misses(prepared, tables, policy)
-            tables |= tie_out(prepared, tables["periods"], policy)
-            progress.stage("Forecasting the landing")
-            landed = landings(prepared, tables, policy)
-            tables |= landed.tables
-            tables |= finance_tables(prepared, tables, policy)
-            progress.stage("Judging the process")
-            model = model_forecasts(tables["landing_backtest"])
-            tables |= process_tables(prepared, tables, policy, model=model, odds=landed.lock_odds)
-            progress.stage("Checking itself")
-            tables["selfcheck"] = simulated_check(
-                pairs, policy, companies=PUBLISHED_COMPANIES, seed=1, most_forecasters=MOST_FORECASTERS
-            )
-            progress.stage("Publishing")
-            row = {
-                "as_of_at": prepared.as_of_at,
-                "published_at": datetime.now(UTC).replace(tzinfo=None),
-                "method_version": METHOD_VERSION,
-                "reporting_currency": prepared.reporting_currency,
-                "input_digest": prepared.input_digest,
-                "company_name": workspace.settings().company_name,
-                "period_kind": prepared.period_kind,
-                "fiscal_year_start_month": prepared.fiscal_year_start_month,
-                "lock_week": policy.lock_week,
-                "open_period_start_on": opened_on,
-                "open_period_week": opened_week,
-                "actual_source": prepared.actual_source,
-                "is_simulated": prepared.is_simulated,
-            }
-            ref = editions.publish_edition(workspace, row, tables)
+    with (
+        _scratch(workspace) as scratch,
+        history.build(
+            workspace,
+            as_of,
+            policy,
+            workspace.settings(),
+            scratch,
+            match=matched_lines,
+            choice=engine,
+            full=full,
+            progress=progress,
+        ) as prepared,
+    ):
+        tables = prepared.tables()
+        opened_on, opened_week = _opened_period(tables["periods"], prepared.as_of_at, period)
+        progress.stage("Measuring")
+        pairs = tables["forecast_pairs"]
+        tables["forecaster_bias"] = forecaster_bias(pairs, policy)
+        tables["team_bias"] = team_bias(pairs, tables["scope_members"], policy)
+        tables["accuracy"] = accuracy(pairs, policy)
+        chosen = [*policy.as_rows(), *landing_choices()]
+        tables["policy"] = pl.DataFrame(chosen, schema={"name": pl.String, "value": pl.String})
+        progress.stage("Explaining misses")
+        tables |= misses(prepared, tables, policy)
+        tables |= tie_out(prepared, tables["periods"], policy)
+        progress.stage("Forecasting the landing")
+        landed = landings(prepared, tables, policy)
+        tables |= landed.tables
+        tables |= finance_tables(prepared, tables, policy)
+        progress.stage("Judging the process")
+        model = model_forecasts(tables["landing_backtest"])
+        tables |= process_tables(prepared, tables, policy, model=model, odds=landed.lock_odds)
+        progress.stage("Checking itself")
+        tables["selfcheck"] = simulated_check(
+            pairs, policy, companies=PUBLISHED_COMPANIES, seed=1, most_forecasters=MOST_FORECASTERS
+        )
+        progress.stage("Publishing")
+        row = {
+            "as_of_at": prepared.as_of_at,
+            "published_at": datetime.now(UTC).replace(tzinfo=None),
+            "method_version": METHOD_VERSION,
+            "reporting_currency": prepared.reporting_currency,
+            "input_digest": prepared.input_digest,
+            "company_name": workspace.settings().company_name,
+            "period_kind": prepared.period_kind,
+            "fiscal_year_start_month": prepared.fiscal_year_start_month,
+            "lock_week": policy.lock_week,
+            "open_period_start_on": opened_on,
+            "open_period_week": opened_week,
+            "actual_source": prepared.actual_source,
+            "is_simulated": prepared.is_simulated,
+        }
+        ref = editions.publish_edition(workspace, row, tables)
     progress.done()
     return ref
 

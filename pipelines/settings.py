@@ -5,6 +5,7 @@ A workspace is one folder::
     workspace/
       settings.toml      optional; see Settings
       landing.duckdb     every accepted and rejected row, append-only, with the ledger of loads
+      history.duckdb     the history as last rebuilt, so that the next publication goes on from it; may be deleted
       editions/          one immutable file per published edition
       mappings/          how files with a known header are read, where a person corrected it
       signoffs.jsonl     notes on breaks of the books, added to and never rewritten
@@ -65,6 +66,10 @@ class Workspace:
     @property
     def landing(self) -> Path:
         return self.root / "landing.duckdb"
+
+    @property
+    def history(self) -> Path:
+        return self.root / "history.duckdb"
 
     @property
     def editions(self) -> Path:

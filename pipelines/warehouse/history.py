@@ -13,25 +13,30 @@ Where a fact's key lands again with another content, the row landed last is in f
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import duckdb
 import polars as pl
 
 from pipelines.contracts import INPUT_TABLES, PUBLISHED_TABLES
 from pipelines.errors import EditionError
 from pipelines.policy import Policy
+from pipelines.progress import Progress, Silent
 from pipelines.settings import Settings, Workspace
 from pipelines.warehouse.books import Matching, lay_booked_lines
 from pipelines.warehouse.calendar import Calendar, decide_calendar
 from pipelines.warehouse.editions import GRAINS, MAY_REPEAT
 from pipelines.warehouse.engines import Engine
 from pipelines.warehouse.engines.choice import EMBEDDED, EngineChoice, open_engine
+from pipelines.warehouse.kept import Kept
 from pipelines.warehouse.landing import Landing
 from pipelines.warehouse.movement import lay_movement
 from pipelines.warehouse.store import STORAGE_FAULTS, frame_schema, statement, trouble
@@ -163,10 +168,13 @@ class Prepared:
 
     def check(self) -> list[Invariant]:
         """What must be true of any history, whatever landed."""
-        return [_count_offenders(self.engine, name, query) for name, query in INVARIANTS.items()]
+        return [
+            *(_count_offenders(self.engine, name, query, of_each=True) for name, query in OF_EACH_DEAL.items()),
+            *(_count_offenders(self.engine, name, query) for name, query in INVARIANTS.items()),
+        ]
 
 
-INVARIANTS: dict[str, str] = {
+OF_EACH_DEAL: dict[str, str] = {
     "versions follow one another without gap or overlap": """
         select count(*) from (
             select valid_from_at, valid_to_at,
@@ -180,6 +188,10 @@ INVARIANTS: dict[str, str] = {
         where versions.opportunity_id is null""",
     "no version is newer than the as-of": """
         select count(*) from opportunity_versions, constants where valid_from_at > as_of_at""",
+}
+"""What must hold of every opportunity by itself: those whose rows were not touched were found sound before."""
+
+INVARIANTS: dict[str, str] = {
     "what owners won sums to what the company won": """
         select count(*) from won_by_period
         where owners_amount is distinct from company_amount or owners_count is distinct from company_count""",
@@ -193,8 +205,9 @@ INVARIANTS: dict[str, str] = {
 """Queries that count offenders; a history is sound when each finds none."""
 
 
-def _count_offenders(engine: Engine, name: str, query: str) -> Invariant:
-    offenders = int(engine.frame(query).item())
+def _count_offenders(engine: Engine, name: str, query: str, *, of_each: bool = False) -> Invariant:
+    rows = engine.changed(query) if of_each and isinstance(engine, Kept) else engine.frame(query)
+    offenders = int(rows.item())
     return Invariant(name, offenders == 0, "no offending row" if offenders == 0 else f"{offenders:,} offending rows")
 
 
@@ -207,42 +220,81 @@ def build(
     *,
     match: Matching | None = None,
     choice: EngineChoice = EMBEDDED,
+    full: bool = False,
+    progress: Progress | None = None,
 ) -> Prepared:
     """Rebuild everything visible at ``as_of`` (default: the latest landed event) in a scratch database.
 
     ``scratch``: a folder of the caller's, on a disk with room. ``match``: which booking lines belong to which won deal,
-    needed where the settings take actuals from the books. ``choice``: the engine that does it. Errors: EditionError
+    needed where the settings take actuals from the books. ``choice``: the engine that does it; the embedded one goes on
+    from what the last publication left in the workspace, unless ``full``. Errors: EditionError
     when nothing dated has landed, when nothing was known by then, when actuals are to come from books that are not
     there, or when the rebuilt history breaks an invariant; WorkspaceError when the landing file is in use or damaged;
     TrustError when the engine cannot be had.
     """
     Landing.open(workspace).close()  # brings an older landing up to today's contracts, and finds locks and damage
+    go = partial(_closing, as_of=as_of, policy=policy, settings=settings, match=match, progress=progress)
     try:
-        engine = open_engine(choice, workspace.landing, settings, scratch)
+        if choice != EMBEDDED:
+            return go(open_engine(choice, workspace.landing, settings, scratch))
+        kept = Kept.beside(workspace.landing, workspace.history, settings, scratch, full=full)
         try:
-            prepared = rebuild(engine, as_of, policy, settings, match)
-            engine.let_go()
-        except BaseException:
-            engine.close()
+            return go(kept)
+        except duckdb.OutOfMemoryException:
             raise
+        except STORAGE_FAULTS:
+            if not kept.relies_on_before:
+                raise
+        # What was kept turned out to be damaged: it is only a convenience.
+        shutil.rmtree(scratch)
+        scratch.mkdir()
+        return go(Kept.beside(workspace.landing, workspace.history, settings, scratch, full=True))
     except STORAGE_FAULTS as error:
         raise trouble(workspace.landing, error) from error
+
+
+def _closing(engine: Engine, **wanted: Any) -> Prepared:
+    try:
+        prepared = rebuild(engine, **wanted)
+        engine.let_go()
+    except BaseException:
+        engine.close()
+        raise
     return prepared
 
 
 def rebuild(
-    engine: Engine, as_of: datetime | None, policy: Policy, settings: Settings, match: Matching | None = None
+    engine: Engine,
+    as_of: datetime | None,
+    policy: Policy,
+    settings: Settings,
+    match: Matching | None = None,
+    *,
+    progress: Progress | None = None,
 ) -> Prepared:
     """``build`` on an engine that is open and has the landing in reach; the engine stays the caller's to close."""
+    told = progress or Silent()
+    told.stage("Rebuilding history")
     as_of_at = as_of if as_of is not None else _default_as_of(engine, settings)
-    known = {"as_of_at": as_of_at}
+    if isinstance(engine, Kept):
+        engine.begin(as_of_at)
+        told.stage(f"Rebuilding history: {engine.told}")
     _take_facts(engine, as_of_at, asked_for=as_of is not None)
+    prepared = _build(engine, as_of_at, policy, settings, match)
+    if isinstance(engine, Kept):
+        engine.keep()
+    return prepared
+
+
+def _build(engine: Engine, as_of_at: datetime, policy: Policy, settings: Settings, match: Matching | None) -> Prepared:
+    known = {"as_of_at": as_of_at}
     engine.make("constants", "select cast($as_of_at as timestamp) as as_of_at", known)
 
     def make(table: str, params: Mapping[str, object]) -> None:
         engine.make(table, statement(table), params)
 
     make("stage_flags", {})
+    make("extract_loads", {})
     make("opportunity_seen", {})
     make("opportunity_extracts", known)
     fields = "select opportunity_id, load_id, line, other_columns from landing.landed_opportunities"
@@ -252,12 +304,12 @@ def rebuild(
     engine.add("visible_loads", "select distinct load_id from opportunity_extracts")
     currency = settings.reporting_currency or _one(engine, "reporting_currency") or NO_CURRENCY
     money = {**known, "reporting_currency": currency}
+    _lay_numbers(engine, as_of_at)
+    make("fx_days", known)
     make("opportunity_changes", known)
     make("opportunity_openings", {})
     make("opportunity_closings", known)
     make("opportunity_events", known)
-    _lay_numbers(engine, as_of_at)
-    make("fx_days", known)
     make("opportunity_versions", money)
     calendar = _lay_calendar(engine, as_of_at, policy, settings)
     weeks = {**known, "last_week": calendar.last_week}

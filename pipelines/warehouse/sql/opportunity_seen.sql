@@ -10,45 +10,10 @@ with landed as (
     select * from opportunity_rows
 ),
 
-ledger as (
-    select load_id, stated_columns from landing.loads
-),
-
 loads as (
     select
-        landed.load_id,
-        ',' || max(ledger.stated_columns) || ',' as stated,
-        count(landed.amount) > 0 as has_amount,
-        count(landed.currency) > 0 as has_currency,
-        count(landed.forecast_category) > 0 as has_forecast_category,
-        count(landed.probability_rate) > 0 as has_probability_rate,
-        count(landed.is_deleted) > 0 as has_is_deleted
-    from landed
-    left join ledger using (load_id)
-    group by landed.load_id
-),
-
-columns_told as (
-    select column_name, min(is_told) as in_all, max(is_told) as in_any
-    from (
-        select
-            names.column_name,
-            case when loads.stated not like '%,' || names.column_name || ',%' then 0 else 1 end as is_told
-        from loads
-        cross join (
-            values ('name'), ('account_id'), ('account_name'), ('opportunity_type'), ('lead_source'), ('sales_motion'),
-                ('next_step'), ('last_activity_on'), ('is_closed'), ('is_won'), ('outcome_reason')
-        ) as names (column_name)
-    ) as told_by_load
-    group by column_name
-),
-
-lacking as (
-    select distinct loads.load_id
-    from loads
-    inner join columns_told
-        on columns_told.in_any > columns_told.in_all
-        and loads.stated not like '%,' || columns_told.column_name || ',%'
+        load_id, stated, has_amount, has_currency, has_forecast_category, has_probability_rate, has_is_deleted, is_lacking
+    from extract_loads
 ),
 
 dated as (
@@ -107,7 +72,7 @@ told as (
 partly as (
     select distinct opportunity_id
     from told
-    where extract_count > 1 and load_id in (select load_id from lacking)
+    where extract_count > 1 and load_id in (select load_id from loads where is_lacking)
 ),
 
 several as (

@@ -1,11 +1,11 @@
 -- One row per week of a published period × owner × forecast category × stage in which any deal stood or closed.
 -- open_*: deals open and not deleted at the week's end; due_*: those of them with a close date in the week's period.
--- won_*, lost_*: deals that closed in the days since the week before (of the very first, since its period began), by what
--- they were when they closed (lost: closed without a win, whyever); one that closes twice is told twice. Amounts: reporting currency; a deal without one weighs
+-- won_*, lost_*: deals that closed in the days since the week before, or since the period began, by what they were when
+-- they closed (lost: closed without a win, whyever); one that closes twice is told twice. Amounts: reporting currency; a deal without one weighs
 -- 0.00 and is counted in unvalued_count (open deals), closed_unvalued_count (closings).
 -- Every version becomes a range of week numbers by equality joins with the days, and only then rows: no day is ever
 -- copied. Owner, category, stage and week are folded into one whole number (cell), which groups several times as fast as
--- four texts.
+-- four texts. Weeks outside of $from_week to $to_week are left out; each week stands for itself alone.
 with owners as (
     select owner_id, cast(row_number() over (order by owner_id) as bigint) as owner_number
     from (select distinct owner_id from opportunity_versions) as every_owner
@@ -41,17 +41,18 @@ weeks as (
     select week_number, period_start_on, week_of_period from pipeline_weeks
 ),
 
-beginning as (
-    select min(period_start_on) as first_on from weeks
-),
-
 open_spans as (
     select
         versions.owner_id, versions.forecast_category, versions.stage, versions.reporting_amount,
-        coalesce(begun.week_count, case when versions.valid_from_at < reach.first_on then 0 else reach.week_count end)
-        + 1 as first_number,
-        coalesce(ended.week_count, case when versions.valid_to_at < reach.first_on then 0 else reach.week_count end)
-            as last_number,
+        greatest(
+            coalesce(begun.week_count, case when versions.valid_from_at < reach.first_on then 0 else reach.week_count end)
+            + 1,
+            cast($from_week as integer)
+        ) as first_number,
+        least(
+            coalesce(ended.week_count, case when versions.valid_to_at < reach.first_on then 0 else reach.week_count end),
+            cast($to_week as integer)
+        ) as last_number,
         due.first_number as due_first_number,
         due.last_number as due_last_number
     from versions
@@ -101,23 +102,23 @@ summed as (
 closings as (
     select
         (owners.owner_number * sizes.kind_count + kinds.kind_number) * sizes.week_count
-        + coalesce(begun.week_count, 0) + 1 as cell_week,
+        + begun.week_count + 1 as cell_week,
         after.standing,
         after.reporting_amount
     from versions as after
-    inner join beginning on after.valid_from_at >= cast(beginning.first_on as timestamp)
-    cross join reach
+    inner join days as begun
+        on cast(after.valid_from_at as date) = begun.on_day
+        and begun.week_count + 1 between begun.first_number and begun.last_number
+        and begun.week_count + 1 between cast($from_week as integer) and cast($to_week as integer)
     cross join sizes
     left join versions as before
         on after.opportunity_id = before.opportunity_id and after.valid_from_at = before.valid_to_at
-    left join days as begun on cast(after.valid_from_at as date) = begun.on_day
     inner join owners on after.owner_id is not distinct from owners.owner_id
     inner join kinds
         on after.forecast_category is not distinct from kinds.forecast_category
         and after.stage is not distinct from kinds.stage
     where after.standing in ('won', 'lost')
         and (before.standing is null or before.standing <> after.standing)
-        and coalesce(begun.week_count, 0) < reach.week_count
 ),
 
 closed as (
