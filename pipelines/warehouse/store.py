@@ -119,7 +119,6 @@ def connect(path: Path, settings: Settings, *, read_only: bool = False) -> duckd
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
         "preserve_insertion_order": False,
-        "enable_progress_bar": False,
     }
     if settings.threads:
         config["threads"] = settings.threads

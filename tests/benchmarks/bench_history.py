@@ -43,7 +43,7 @@ AS_OF = datetime.fromisoformat("2025-12-31 12:00:00")
 FIRST_DAY = "2023-01-01"
 DAYS = 1_096
 MEMORY = "4GB"
-CONFIG: dict[str, str | bool | int | float | list[str]] = {"memory_limit": MEMORY, "enable_progress_bar": False}
+CONFIG: dict[str, str | bool | int | float | list[str]] = {"memory_limit": MEMORY}
 POLICY = replace(DEFAULT_POLICY, movement_periods=12)
 """Every period of the 157 weeks, where a publication tells five."""
 
@@ -124,7 +124,7 @@ def lay_company(workspace: Workspace, size: int) -> None:
     with Landing.open(workspace):
         pass
     with duckdb.connect(str(workspace.landing), config=CONFIG) as con:
-        con.execute("set preserve_insertion_order = false")
+        con.execute("set preserve_insertion_order = false; set enable_progress_bar = false")
         names = ["Discovery", "Qualified", "Proposal", "Negotiation", "Verbal", "Won", "Lost"]
         order = ", ".join(
             f"('{name}', {place}, {name in ('Won', 'Lost')}, {name == 'Won'})" for place, name in enumerate(names)
@@ -146,6 +146,7 @@ def lay_company(workspace: Workspace, size: int) -> None:
 def change_some(workspace: Workspace, size: int) -> None:
     """One opportunity in a hundred changes its amount, and its last values are exported again."""
     with duckdb.connect(str(workspace.landing), config=CONFIG) as con:
+        con.execute("set enable_progress_bar = false")
         moment = AS_OF + timedelta(hours=1)
         some = f"({_deals(0, size)}) as deals where i % 100 = 7"
         _land(
@@ -247,6 +248,7 @@ def publish(workspace: Workspace, as_of: datetime, found: Measured, folder: Path
     engine = Timed.beside(workspace.landing, workspace.history, limits, scratch)
     assert isinstance(engine, Timed)
     engine.seconds = {}
+    engine.con.execute("set enable_progress_bar = false")
     began = time.perf_counter()
     with history.rebuild(engine, as_of, POLICY, limits) as built:
         whole = time.perf_counter() - began
