@@ -27,7 +27,7 @@ import duckdb
 import polars as pl
 
 from pipelines.contracts import INPUT_TABLES, PUBLISHED_TABLES
-from pipelines.errors import EditionError
+from pipelines.errors import EditionError, WorkspaceError
 from pipelines.policy import Policy
 from pipelines.progress import Progress, Silent
 from pipelines.settings import Settings, Workspace
@@ -120,6 +120,14 @@ class Prepared:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.engine.close()
+        # What is measured reads this database too: memory or disk may fail it as late as that.
+        if isinstance(error, STORAGE_FAULTS):
+            raise trouble(Path("the rebuilt history"), error) from error
+        if isinstance(error, MemoryError):
+            raise WorkspaceError(
+                "This machine has too little memory left to measure the rebuilt history.",
+                "Close other programs or lower memory_limit in settings.toml, and publish again.",
+            ) from error
 
     @property
     def period_kind(self) -> str:

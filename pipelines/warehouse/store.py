@@ -143,7 +143,7 @@ def trouble(path: Path, error: duckdb.Error) -> WorkspaceError:
             f"{path.name} is in use by another process.",
             "Wait until its ingest or publish has ended, then run the command again.",
         )
-    if "No space left" in text:
+    if re.search(r"No space left|File too large|quota exceeded|Could not write", text):
         return WorkspaceError(f"The disk of {path.name} is full.", "Make room and run the command again.")
     if "Read-only file system" in text or "Permission denied" in text:
         return WorkspaceError(

@@ -1,0 +1,84 @@
+"""Out of memory or disk, a publish ends with two sentences; the current edition stays and nothing is left behind."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from pipelines.errors import WorkspaceError
+from pipelines.progress import Silent
+from pipelines.runs import publish
+from pipelines.settings import Workspace
+from pipelines.warehouse import editions
+from tests.warehouse_help import land, prepared
+
+DEAL = {
+    "opportunity_id": "a",
+    "owner_id": "ann",
+    "created_on": "2026-01-05",
+    "close_on": "2026-03-31",
+    "stage": "Proposal",
+    "amount": "100",
+}
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    found = Workspace(tmp_path / "workspace")
+    land(found, "opportunities", [DEAL | {"opportunity_id": f"deal {number}"} for number in range(200)])
+    return found
+
+
+def left_behind(workspace: Workspace) -> list[str]:
+    return [path.name for path in (*workspace.root.glob(".scratch*"), *workspace.editions.glob(".*"))]
+
+
+def test_a_memory_limit_that_is_too_small_is_said_and_changes_nothing(workspace: Workspace) -> None:
+    ref = publish(workspace, Silent())
+    land(workspace, "opportunities", [DEAL | {"opportunity_id": "later"}])
+    workspace.settings_file.write_text('memory_limit = "1MB"\n')
+    with pytest.raises(WorkspaceError) as caught:
+        publish(workspace, Silent())
+    assert "memory" in caught.value.problem
+    assert "memory_limit" in caught.value.remedy
+    assert editions.current_id(workspace) == ref.edition_id
+    assert left_behind(workspace) == []
+
+
+def test_memory_that_runs_out_while_measuring_is_said_too(workspace: Workspace) -> None:
+    def sort_too_much() -> None:
+        with prepared(workspace) as built:
+            built.engine.con.execute("set temp_directory = ''; set memory_limit = '8MB'")
+            built.engine.frame("select i from range(20000000) as numbers(i) order by hash(i)")
+
+    with pytest.raises(WorkspaceError, match="needs more memory than memory_limit allows"):
+        sort_too_much()
+    with pytest.raises(WorkspaceError, match="too little memory"), prepared(workspace):
+        raise MemoryError
+    with pytest.raises(ZeroDivisionError), prepared(workspace):
+        raise ZeroDivisionError
+
+
+def test_a_disk_that_takes_no_more_is_said_and_changes_nothing(workspace: Workspace) -> None:
+    """The system refuses files beyond a size, as a full disk does."""
+    ref = publish(workspace, Silent())
+    land(workspace, "opportunities", [DEAL | {"opportunity_id": "later"}])
+
+    def small_files() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+    command = [sys.executable, "-m", "pipelines.cli", "publish", "--workspace", str(workspace.root)]
+    told = subprocess.run(command, preexec_fn=small_files, capture_output=True, text=True, check=False)
+    assert told.returncode == 1
+    assert "The disk of" in told.stderr
+    assert "Make room" in told.stderr
+    assert "Traceback" not in told.stderr
+    assert editions.current_id(workspace) == ref.edition_id
+    assert left_behind(workspace) == []
+    with duckdb.connect(str(workspace.landing), read_only=True) as con:
+        assert con.execute("select count(*) from landed_opportunities").fetchall() == [(201,)]
