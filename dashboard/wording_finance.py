@@ -212,6 +212,29 @@ def call_tie_alt(company: Mapping[str, Any], label: str, currency: str) -> str:
     )
 
 
+def call_row(row: Mapping[str, Any], currency: str) -> tuple[str | None, ...]:
+    """Who, called, every step, booked, remark."""
+    who = "Whole company" if row["forecaster_id"] == "company" else str(row["name"])
+    steps = [
+        theme.money_full(row[name], currency, cents=False, signed=name != "crm_amount")
+        if row[name] is not None
+        else None
+        for name in BOOK_STEPS
+    ]
+    ends = [
+        None if row[name] is None else theme.money_full(row[name], currency, cents=False)
+        for name in ("call_amount", "booked_amount")
+    ]
+    return (who, ends[0], *steps, ends[1], STATUSES[row["status"]] or None)
+
+
+def no_bridge() -> str:
+    return (
+        "No call of this layer and kind was made for a running period, so there is no bridge to a number to carry. "
+        "Choose other calls above, or publish again when calls have landed."
+    )
+
+
 def no_calls(layer: str) -> str:
     names = {"rep": "reps", "manager": "managers", "executive": "executives", "finance": "finance"}
     return f"No call of {names[layer]} in a closed period can be held against the books."

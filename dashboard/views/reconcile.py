@@ -6,21 +6,41 @@ import polars as pl
 import streamlit as st
 from streamlit.column_config import DateColumn, NumberColumn, TextColumn
 
-from dashboard import answers_miss, inventory, tables, theme, wording_reconcile
+from dashboard import answers_miss, answers_signoffs, inventory, tables, theme, wording_finance, wording_reconcile
 from dashboard.answers_miss import AGES, ReconcileAnswer
 from dashboard.charts.waterfall import Step, waterfall
 from dashboard.filters import Filters, is_dark
 from dashboard.language import say
 from dashboard.tables import Column
-from dashboard.views import parts
+from dashboard.views import parts, reconcile_calls, reconcile_projection, signoff
 from dashboard.wording_reconcile import KINDS
 from pipelines.engine import reconciliation
 
 EVERY = say("All periods")
 SHOWN_ROWS = 2_000
+PARTS = {"deals": "Deals", "calls": "Calls", "projection": "Projection"}
 
 
 def page(filters: Filters) -> None:
+    part = st.segmented_control(
+        say("What to tie"),
+        list(PARTS),
+        default="deals",
+        required=True,
+        format_func=lambda part: say(PARTS[part]),
+        key="tie",
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+    if part == "calls":
+        reconcile_calls.page(filters)
+    elif part == "projection":
+        reconcile_projection.page(filters)
+    else:
+        _deals(filters)
+
+
+def _deals(filters: Filters) -> None:
     answer = answers_miss.reconcile(filters)
     if answer.status == "no_bookings":
         st.title(say("Does closed won tie to the books?"), anchor=False)
@@ -75,7 +95,7 @@ def _bridge(answer: ReconcileAnswer) -> None:
         wording_reconcile.difference_title(difference, answer.currency),
         waterfall(steps=[*steps, Step("difference", difference, "total")], currency=answer.currency, dark=is_dark()),
         alt=wording_reconcile.difference_alt([(step.name, step.amount) for step in steps], difference, answer.currency),
-        key="tie",
+        key="tie-bridge",
         caption=wording_reconcile.difference_caption(),
     )
 
@@ -95,6 +115,8 @@ def _kinds(answer: ReconcileAnswer) -> None:
             caption=say("Breaks by kind, with money and age"),
         )
     )
+    with st.expander(say("The rules of the tie-out")):
+        parts.listed(wording_finance.TIE_RULES)
     parts.how_computed(reconciliation.reconciliation)
 
 
@@ -111,6 +133,10 @@ def _rows(answer: ReconcileAnswer, filters: Filters) -> None:
         label_visibility="collapsed",
     )
     rows = answer.rows.filter(pl.col("break_kind").is_in(list(wanted) or offered))
+    signoff.form(rows, filters.edition_id, answer.currency)
+    signed = answers_signoffs.signed()
+    rows = signed.beside(rows, answer.currency)
+    signoff.notes(signed, rows, answer.currency)
     unit = "" if answer.currency == theme.NO_CURRENCY else f", {answer.currency}"
     known = rows["opportunity_id"].drop_nulls().unique(maintain_order=True).head(SHOWN_ROWS).to_list()
     parts.choose_deal([(deal, deal) for deal in known], key="open-tie")
@@ -126,6 +152,7 @@ def _rows(answer: ReconcileAnswer, filters: Filters) -> None:
         booked_amount=pl.col("booked_amount"),
         difference_amount=pl.col("difference_amount"),
         rate_amount=pl.col("rate_amount"),
+        signed=pl.col("signed"),
         age_days=pl.col("age_days"),
         matched_by=pl.col("matched_by"),
     )
@@ -144,6 +171,7 @@ def _rows(answer: ReconcileAnswer, filters: Filters) -> None:
             "booked_amount": NumberColumn(say("Booked{unit}", unit=unit), format="accounting"),
             "difference_amount": NumberColumn(say("Difference{unit}", unit=unit), format="accounting"),
             "rate_amount": NumberColumn(say("Of it by rate{unit}", unit=unit), format="accounting"),
+            "signed": TextColumn(say("Signed")),
             "age_days": NumberColumn(say("Age, days")),
             "matched_by": TextColumn(say("Matched by")),
         },

@@ -1,0 +1,72 @@
+"""Calls against the books: from what was called to what was booked, for the company and everybody who called."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import streamlit as st
+
+from dashboard import answers_finance, tables, theme, wording_finance
+from dashboard.answers_finance import CallTieAnswer
+from dashboard.charts.waterfall import Step, waterfall
+from dashboard.filters import Filters, is_dark
+from dashboard.language import say
+from dashboard.tables import Column
+from dashboard.views import parts
+from dashboard.wording_finance import BOOK_STEPS
+from pipelines.engine import call_books
+
+
+def page(filters: Filters) -> None:
+    answer = answers_finance.call_tie(filters)
+    if answer.periods:
+        chosen = parts.choose_period([label for _, label in answer.periods], key="booked-calls")
+        answer = answers_finance.call_tie(filters, chosen)
+    if answer.status != "ok":
+        st.title(say("Do calls tie to the books?"), anchor=False)
+        parts.said(wording_finance.no_calls(answer.layer))
+        return
+    company = answer.company
+    st.title(theme.escape(wording_finance.call_tie_title(answer.label, company, answer.currency)), anchor=False)
+    parts.said(wording_finance.call_tie_sentence(company, answer.currency))
+    _bridge(answer)
+    _people(answer)
+
+
+def _bridge(answer: CallTieAnswer) -> None:
+    company = answer.company
+    if company.get("call_amount") is None or company.get("booked_amount") is None:
+        return
+    steps = [Step(say("called"), _money(company, "call_amount"), "call")]
+    for name, (word, told) in BOOK_STEPS.items():
+        amount = _money(company, name)
+        if name == "crm_amount":
+            steps.append(Step(word, amount, "total", told=told))
+        elif amount != 0:
+            steps.append(Step(word, amount, told=told))
+    steps.append(Step(say("booked"), _money(company, "booked_amount"), "total"))
+    parts.finding(
+        say("From the call to what was booked"),
+        waterfall(steps=steps, currency=answer.currency, dark=is_dark()),
+        alt=wording_finance.call_tie_alt(company, answer.label, answer.currency),
+        key="call-tie",
+        caption=say("Outline: called. Solid: closed won and booked. Blue adds, orange takes away."),
+    )
+
+
+def _money(row: dict[str, object], name: str) -> Decimal:
+    amount = row.get(name)
+    return amount if isinstance(amount, Decimal) else Decimal(0)
+
+
+def _people(answer: CallTieAnswer) -> None:
+    st.header(say("Everybody who called"), anchor=False)
+    heads = (say("Called"), *(word.capitalize() for word, _ in BOOK_STEPS.values()), say("Booked"))
+    st.html(
+        tables.table(
+            (Column(say("Who")), *(Column(head, is_number=True) for head in heads), Column(say("Remark"))),
+            [wording_finance.call_row(row, answer.currency) for row in answer.rows.iter_rows(named=True)],
+            caption=say("From each call to what was booked"),
+        )
+    )
+    parts.how_computed(call_books.call_bookings, call_books.book_steps)

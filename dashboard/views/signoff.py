@@ -1,0 +1,56 @@
+"""A break of the books, signed: the form that adds a note, and the notes there are."""
+
+from __future__ import annotations
+
+import polars as pl
+import streamlit as st
+
+from dashboard import answers_signoffs, tables, theme, wording_signoffs
+from dashboard.answers_signoffs import Signed
+from dashboard.language import say
+from dashboard.tables import Column
+from dashboard.views import parts
+from pipelines.errors import TrustError
+from pipelines.warehouse.signoffs import MOST_NAME, MOST_NOTE
+
+OFFERED = 500
+LISTED = 100
+
+
+def form(rows: pl.DataFrame, edition_id: str, currency: str) -> None:
+    """Choose a break, say who and why; a fault is said beside the form and nothing typed is lost."""
+    breaks = {f"{row['record_kind']}:{row['record_id']}": row for row in rows.head(OFFERED).iter_rows(named=True)}
+    if not breaks:
+        return
+    with st.expander(say("Sign a break"), icon=":material/signature:"), st.form("signoff", border=False):
+        key = st.selectbox(
+            say("Break"), list(breaks), format_func=lambda key: wording_signoffs.choice(breaks[key], currency)
+        )
+        signed_by = st.text_input(say("Your name"), max_chars=MOST_NAME, key="signed-by")
+        note = st.text_area(say("Why it is accepted, or what is done about it"), max_chars=MOST_NOTE, key="signed-why")
+        st.caption(say("Kept in the workspace, outside every edition; never changed and never removed."))
+        if st.form_submit_button(say("Sign")) and key is not None:
+            try:
+                done = answers_signoffs.sign(edition_id, key, signed_by=signed_by, note=note)
+            except TrustError as error:
+                st.error(theme.escape(f"{error.problem} {error.remedy}"), icon=":material/error:")
+            else:
+                st.success(theme.escape(wording_signoffs.done(done)), icon=":material/check:")
+
+
+def notes(signed: Signed, rows: pl.DataFrame, currency: str) -> None:
+    """How many breaks are signed, what cannot be read, and every note."""
+    if signed.unreadable:
+        st.warning(theme.escape(wording_signoffs.unreadable(signed.unreadable)))
+    if not signed.notes:
+        return
+    parts.said(wording_signoffs.signed_sentence(rows.select("holds").to_dicts()))
+    with st.expander(say("Sign-off notes")):
+        heads = ("Signed", "By", "Break", "Kind then", "Difference then", "Note", "Edition")
+        st.html(
+            tables.table(
+                tuple(Column(say(head), is_number=head == "Difference then") for head in heads),
+                wording_signoffs.note_rows(signed.notes[-LISTED:], currency),
+                caption=say("Sign-off notes, the newest first"),
+            )
+        )
