@@ -7,6 +7,8 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
@@ -17,21 +19,19 @@ from pipelines.contracts import INPUT_TABLES, PUBLISHED_TABLES
 from pipelines.errors import TrustError
 from pipelines.policy import DEFAULT_POLICY
 from pipelines.progress import Silent
-from pipelines.settings import Workspace
+from pipelines.settings import Settings, Workspace
 from pipelines.warehouse import editions, history
 from pipelines.warehouse.deal_lives import deal_lives, stage_exits
 from pipelines.warehouse.deal_states import deal_states
 from pipelines.warehouse.engines.choice import EMBEDDED, EngineChoice
 from pipelines.warehouse.engines.copying import HEAVY_TABLES
+from pipelines.warehouse.engines.remote import Remote
 from pipelines.warehouse.history import Prepared
 from pipelines.warehouse.landing import Landing
 from pipelines.warehouse.landing_looks import landing_looks, members_by_week
 from pipelines.warehouse.miss_facts import known_since, ledgers, members_at_end, miss_facts
 from tests.engines.companies import simulated, ugly
 from tests.engines.servers import postgres_binaries, postgres_server
-
-# PySpark on a pandas newer than it knows warns once; nothing here uses pandas.
-pytestmark = pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas:FutureWarning")
 
 MADE = (
     "opportunity_rows", "opportunity_history", "opportunity_states", "opportunity_seen", "opportunity_extracts",
@@ -343,6 +343,56 @@ def test_a_server_out_of_reach_is_named_without_its_password(dsn: str, companies
     assert "s3cret" not in told
     assert "PostgreSQL" in told
     assert caught.value.__cause__ is None
+
+
+EVERY_KIND = pl.DataFrame(
+    {
+        "text": ["", None, 'Ü "quoted", \\ and\ttabs'],
+        "day": [date(1, 1, 1), None, date(9999, 12, 31)],
+        "instant": [datetime.fromisoformat("2026-01-02 03:04:05.000678"), None, datetime.fromisoformat("9999-12-31")],
+        "money": [Decimal("-0.05"), None, Decimal("9999999999999999.99")],
+        "share": [0.1 + 0.2, None, 1e-05],
+        "whole": [-1, None, 2**62],
+        "flag": [True, None, False],
+    },
+    schema_overrides={"money": pl.Decimal(18, 2), "instant": pl.Datetime("us")},
+)
+
+
+def assert_keeps(engine: Remote) -> None:
+    """What is laid comes back as it was; so does what is added to it, and nothing."""
+    for rows in (EVERY_KIND, EVERY_KIND.clear()):
+        engine.lay("kept", rows)
+        kept = engine.frame("select * from kept")
+        assert kept.sort("whole", nulls_last=True).equals(rows.sort("whole", nulls_last=True))
+    engine.extend("kept", EVERY_KIND.head(1))
+    engine.add("kept", "select * from kept")
+    assert engine.frame("select count(*) as n from kept").item() == 2
+    assert engine.columns("kept") == tuple(EVERY_KIND.columns)
+
+
+def test_postgres_keeps_every_kind_of_value(server: str) -> None:
+    from pipelines.warehouse.engines.postgres import Postgres
+
+    engine = Postgres(server)
+    try:
+        assert_keeps(engine)
+    finally:
+        engine.close()
+
+
+def test_spark_keeps_every_kind_of_value_on_a_cluster_too(spark: EngineChoice, tmp_path: Path) -> None:
+    """On this machine frames become files; where the session shares no disk with us they travel through it."""
+    from pipelines.warehouse.engines.spark import Spark
+
+    engine = Spark(spark.spark_master or "", Settings(), tmp_path)
+    try:
+        assert_keeps(engine)
+        engine.shares_disk = False
+        assert_keeps(engine)
+        assert engine.place("s3a://key:secret@bucket/crm") == "s3a://bucket/crm"
+    finally:
+        engine.close()
 
 
 def test_a_folder_without_tables_is_named(companies: dict[str, Workspace], spark: EngineChoice, tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def _postgres(choice: EngineChoice) -> Remote:
 def _spark(choice: EngineChoice, settings: Settings, scratch: Path) -> Remote:
     from pipelines.warehouse.engines.spark import Spark  # noqa: PLC0415
 
-    master = choice.spark_master or "local[*]"
+    master = choice.spark_master or f"local[{settings.threads or '*'}]"
     if not master.startswith("sc://") and not (environ.get("JAVA_HOME") or shutil.which("java")):
         raise TrustError(
             "Spark needs Java, and there is none on this machine.",

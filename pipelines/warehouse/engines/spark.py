@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,7 +70,8 @@ class Spark(Remote):
             place = f" location '{scratch / self.database}'" if is_local else ""
             self._session.sql(f"create database {self.database}{place}")
             self._session.sql(f"use {self.database}")
-            self._folder = scratch if is_local else None
+            self.shares_disk = is_local
+            self._folder = scratch
             self._laid: dict[str, Path] = {}
         except ImportError as error:  # pyspark without its Connect client
             raise TrustError(
@@ -105,7 +107,8 @@ class Spark(Remote):
         self.run(f"drop table if exists {table}")
         declared = ", ".join(f"{name} {column_kind(kind)}" for name, kind in frame.schema.items())
         place = ""
-        if self._folder is not None:
+        self._laid.pop(table, None)
+        if self.shares_disk:
             folder = self._folder / f"laid-{table}-{secrets.token_hex(4)}"
             folder.mkdir()
             self._laid[table] = folder
@@ -219,7 +222,10 @@ def _told(error: BaseException) -> str:
 def _plainly() -> Iterator[None]:
     """What a cluster may do, in two sentences; a wrong statement is a fault of the program and passes through."""
     try:
-        yield
+        with warnings.catch_warnings():
+            # PySpark warns of every pandas newer than itself; nothing here goes through pandas.
+            warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
+            yield
     except (AnalysisException, ParseException):
         raise
     except (PySparkException, Py4JError) as error:
