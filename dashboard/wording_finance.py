@@ -34,6 +34,9 @@ BOOK_STEPS = {
     "unmatched_amount": ("without a deal", "booked without a won deal: the company's alone"),
 }
 
+STEP_COLUMNS = ("Amount", "Between", "Level", "Periods")
+SPAN_COLUMNS = ("Plan", "Call", "Middle", "1 in 2", "4 in 5", "9 in 10", "Closed won", "Booked")
+
 STATUSES = {
     "ok": "",
     "no_call": "no call",

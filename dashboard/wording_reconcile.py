@@ -26,6 +26,9 @@ KINDS = {
     "no_amount": ("no amount", "a side without an amount in the reporting currency"),
 }
 
+PARTS = {"deals": "Deals", "calls": "Calls", "projection": "Projection"}
+"""What is tied: won deals to bookings, calls to bookings; and what finance carries."""
+
 
 def tie_title(label: str | None, difference: Decimal, currency: str) -> str:
     """The finding: how far apart the two ledgers are."""

@@ -9,6 +9,10 @@ from dashboard import language, theme
 from dashboard.wording_reconcile import KINDS
 from pipelines.warehouse.signoffs import Signoff, Unreadable
 
+COLUMNS = ("Signed", "By", "Break", "Kind then", "Difference then", "Note", "Edition")
+DIFFERENCE = 4
+"""Which of them is money."""
+
 
 def signed(note: Signoff, *, holds: bool, currency: str) -> str:
     """Who, when and why; where the break has changed since, what it was then."""

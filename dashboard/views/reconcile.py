@@ -18,16 +18,15 @@ from pipelines.engine import reconciliation
 
 EVERY = say("All periods")
 SHOWN_ROWS = 2_000
-PARTS = {"deals": "Deals", "calls": "Calls", "projection": "Projection"}
 
 
 def page(filters: Filters) -> None:
     part = st.segmented_control(
         say("What to tie"),
-        list(PARTS),
+        list(wording_reconcile.PARTS),
         default="deals",
         required=True,
-        format_func=lambda part: say(PARTS[part]),
+        format_func=lambda part: wording_reconcile.PARTS[part],
         key="tie",
         bind="query-params",
         label_visibility="collapsed",

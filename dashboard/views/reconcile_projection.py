@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
 import streamlit as st
 
@@ -46,16 +48,19 @@ def _bridge(answer: ProjectionAnswer) -> None:
             key="carry",
             caption=say("Outline: called. Solid: sums. Blue adds, orange takes away; the table has every interval."),
         )
-    heads = ("Amount", "Between", "Level", "Periods")
     st.html(
         tables.table(
-            (Column(say("Step")), Column(say("Why")), *(Column(say(head), is_number=True) for head in heads)),
+            (Column(say("Step")), Column(say("Why")), *_figures(wording_finance.STEP_COLUMNS)),
             wording_finance.step_rows(rows, answer.currency),
             caption=say("Every step with its reason and its interval"),
         )
     )
     st.caption(theme.escape(" ".join(wording_finance.METHOD[:2])))
     parts.how_computed(projection.bridge, projection.share_of_base)
+
+
+def _figures(heads: Sequence[str]) -> list[Column]:
+    return [Column(head, is_number=True) for head in heads]
 
 
 def _kind(step: str) -> str:
@@ -79,10 +84,9 @@ def _spans(answer: ProjectionAnswer) -> None:
 
 
 def _table(answer: ProjectionAnswer, rows: pl.DataFrame, caption: str) -> None:
-    heads = ("Plan", "Call", "Middle", "1 in 2", "4 in 5", "9 in 10", "Closed won", "Booked")
     st.html(
         tables.table(
-            (Column(say("Span")), *(Column(say(head), is_number=True) for head in heads), Column(say("Remark"))),
+            (Column(say("Span")), *_figures(wording_finance.SPAN_COLUMNS), Column(say("Remark"))),
             wording_finance.span_rows(rows.sort("span_start_on", descending=True).to_dicts(), answer.currency),
             caption=caption,
         )

@@ -46,10 +46,10 @@ def notes(signed: Signed, rows: pl.DataFrame, currency: str) -> None:
         return
     parts.said(wording_signoffs.signed_sentence(rows.select("holds").to_dicts()))
     with st.expander(say("Sign-off notes")):
-        heads = ("Signed", "By", "Break", "Kind then", "Difference then", "Note", "Edition")
+        money = wording_signoffs.COLUMNS[wording_signoffs.DIFFERENCE]
         st.html(
             tables.table(
-                tuple(Column(say(head), is_number=head == "Difference then") for head in heads),
+                tuple(Column(head, is_number=head == money) for head in wording_signoffs.COLUMNS),
                 wording_signoffs.note_rows(signed.notes[-LISTED:], currency),
                 caption=say("Sign-off notes, the newest first"),
             )
