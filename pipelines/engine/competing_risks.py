@@ -11,6 +11,14 @@ no day at risk is counted twice, and a deal counts in the stage it was in when t
 reached later (landmarking: van Houwelingen 2007). By default the clock is days since that week, with age as a band of
 the group: closing rushes to the period's end, and a curve over age spreads the rush over all ages and promises 11 to
 17 % too little on companies planted so; the same curve over days since the landmark is off by less than 1 %.
+
+All deals of a look have the same days left, so this clock *is* a discrete-time hazard with a free term for every day to
+the period's end, saturated in the group instead of linear in its parts. The pooled regression (Allison 1982; Tutz &
+Schmid 2016: logit hazards of win and of other ends by week to the period's end, with stage, due, their product, motion
+and age) was held against it, last quarter unseen. On the planted companies, which decide, its log score was worse in
+seven of nine settings of history, deals and week, by more than two errors in six; on the product's simulator it was
+better by 1 %, some two errors. What is gained where its form happens to be true is less than what is lost where it is
+not, so the curves are used.
 """
 
 from __future__ import annotations
