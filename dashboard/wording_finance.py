@@ -108,9 +108,7 @@ def carry_sentence(steps: Mapping[str, Mapping[str, Any]], layer: str, category:
     )
     ends = ""
     if carry["lower"] is not None:
-        ends = (
-            f", {how_often(carry['level'])} between {bold(theme.money_range(carry['lower'], carry['upper'], currency))}"
-        )
+        ends = f", {how_often(carry['level'])} between {bold(str(_between(carry['lower'], carry['upper'], currency)))}"
     counted = f" ({theme.plural(carry['period_count'], 'closed period')})" if carry["period_count"] else ""
     unknown = [STEPS[name][0] for name, row in steps.items() if row["status"] == "not_enough_history"]
     missing = f" Not known for want of history and left out: {', '.join(unknown)}." if unknown else ""
@@ -125,7 +123,7 @@ def step_rows(steps: Sequence[Mapping[str, Any]], currency: str) -> list[tuple[s
             STEPS[row["step"]][0].capitalize(),
             STEPS[row["step"]][1] + (f" ({STATUSES[row['status']]})" if STATUSES[row["status"]] else ""),
             theme.money_full(row["amount"], currency, signed=row["step"] not in ("call", "landing", "carry")),
-            theme.money_range(row["lower"], row["upper"], currency) if row["lower"] is not None else None,
+            _between(row["lower"], row["upper"], currency),
             theme.percent(row["level"]) if row["lower"] is not None else None,
             theme.count(row["period_count"]) if row["period_count"] is not None else None,
         )
@@ -215,20 +213,9 @@ def call_tie_alt(company: Mapping[str, Any], label: str, currency: str) -> str:
     )
 
 
-def call_row(row: Mapping[str, Any], currency: str) -> tuple[str | None, ...]:
-    """Who, called, every step, booked, remark."""
-    who = "Whole company" if row["forecaster_id"] == "company" else str(row["name"])
-    steps = [
-        theme.money_full(row[name], currency, cents=False, signed=name != "crm_amount")
-        if row[name] is not None
-        else None
-        for name in BOOK_STEPS
-    ]
-    ends = [
-        None if row[name] is None else theme.money_full(row[name], currency, cents=False)
-        for name in ("call_amount", "booked_amount")
-    ]
-    return (who, ends[0], *steps, ends[1], STATUSES[row["status"]] or None)
+def book_heads() -> dict[str, str]:
+    """Column of the tie-out of calls → its heading."""
+    return {name: word.capitalize() for name, (word, _) in BOOK_STEPS.items()}
 
 
 def no_bridge() -> str:
@@ -243,9 +230,18 @@ def no_calls(layer: str) -> str:
     return f"No call of {names[layer]} in a closed period can be held against the books."
 
 
+def _between(lower: Decimal | None, upper: Decimal | None, currency: str) -> str | None:
+    """A minus is never taken for the dash of a range."""
+    if lower is None or upper is None:
+        return None
+    if lower < 0 or upper < 0:
+        return f"{theme.money(lower, currency)} to {theme.money(upper, currency, signed=True)}"
+    return theme.money_range(lower, upper, currency)
+
+
 def _range(row: Mapping[str, Any], percent: int, currency: str) -> str | None:
     lower, upper = row[f"lower_{percent}"], row[f"upper_{percent}"]
-    return None if lower is None else theme.money_range(lower, upper, currency)
+    return _between(lower, upper, currency)
 
 
 language.take(__name__, globals())

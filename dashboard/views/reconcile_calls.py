@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import polars as pl
 import streamlit as st
+from streamlit.column_config import NumberColumn, TextColumn
 
-from dashboard import answers_finance, tables, theme, wording_finance
+from dashboard import answers_finance, theme, wording_finance
 from dashboard.answers_finance import CallTieAnswer
 from dashboard.charts.waterfall import Step, waterfall
 from dashboard.filters import Filters, is_dark
 from dashboard.language import say
-from dashboard.tables import Column
 from dashboard.views import parts
 from dashboard.wording_finance import BOOK_STEPS
 from pipelines.engine import call_books
+from pipelines.policy import COMPANY_SCOPE
+
+SHOWN_ROWS = 2_000
 
 
 def page(filters: Filters) -> None:
@@ -60,13 +64,27 @@ def _money(row: dict[str, object], name: str) -> Decimal:
 
 
 def _people(answer: CallTieAnswer) -> None:
+    """A grid: a company has more callers than a table holds, and more steps than a page is wide."""
     st.header(say("Everybody who called"), anchor=False)
-    heads = (say("Called"), *(word.capitalize() for word, _ in BOOK_STEPS.values()), say("Booked"))
-    st.html(
-        tables.table(
-            (Column(say("Who")), *(Column(head, is_number=True) for head in heads), Column(say("Remark"))),
-            [wording_finance.call_row(row, answer.currency) for row in answer.rows.iter_rows(named=True)],
-            caption=say("From each call to what was booked"),
-        )
+    named = {"call_amount": say("Called"), **wording_finance.book_heads(), "booked_amount": say("Booked")}
+    shown = answer.rows.select(
+        pl.when(pl.col("forecaster_id") == COMPANY_SCOPE)
+        .then(pl.lit(say("Whole company")))
+        .otherwise("name")
+        .alias("who"),
+        *named,
+        pl.col("status").replace(wording_finance.STATUSES).alias("remark"),
+    )
+    st.dataframe(
+        shown.head(SHOWN_ROWS),
+        column_config={
+            "who": TextColumn(say("Who"), pinned=True),
+            **{name: NumberColumn(head, format="accounting") for name, head in named.items()},
+            "remark": TextColumn(say("Remark")),
+        },
+        hide_index=True,
+        placeholder=theme.MISSING,
+        key="call_rows",
+        alt=say("From each call to what was booked, step by step"),
     )
     parts.how_computed(call_books.call_bookings, call_books.book_steps)
