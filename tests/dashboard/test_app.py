@@ -76,7 +76,8 @@ def test_a_real_company_wears_no_simulated_badge(open_app: Open, tmp_path: Path)
 
 @pytest.mark.parametrize("variant", sorted(editions.VARIANTS))
 @pytest.mark.parametrize(
-    "page", ["trust", "forecasters", "forecaster", "pipeline", "value_added", "data", "start", "method"]
+    "page",
+    ["trust", "forecasters", "forecaster", "pipeline", "value_added", "outcomes", "record", "data", "start", "method"],
 )
 def test_every_page_draws_for_every_company(
     variant: str, page: str, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
