@@ -239,7 +239,7 @@ def build(
     Landing.open(workspace).close()  # brings an older landing up to today's contracts, and finds locks and damage
     go = partial(_closing, as_of=as_of, policy=policy, settings=settings, match=match, progress=progress)
     try:
-        if choice != EMBEDDED:
+        if choice.name != EMBEDDED.name or choice.history is not None:
             return go(open_engine(choice, workspace.landing, settings, scratch))
         kept = Kept.beside(workspace.landing, workspace.history, settings, scratch, full=full)
         try:

@@ -25,6 +25,7 @@ from pipelines.warehouse.deal_lives import deal_lives, stage_exits
 from pipelines.warehouse.deal_states import deal_states
 from pipelines.warehouse.engines.choice import EMBEDDED, EngineChoice
 from pipelines.warehouse.engines.copying import HEAVY_TABLES
+from pipelines.warehouse.engines.embedded import Embedded
 from pipelines.warehouse.engines.remote import Remote
 from pipelines.warehouse.history import Prepared
 from pipelines.warehouse.landing import Landing
@@ -125,11 +126,22 @@ def rebuilt(
     choice: EngineChoice,
     asked: Callable[[Prepared], dict[str, pl.DataFrame]] = everything_of,
 ) -> tuple[str, dict[str, pl.DataFrame]]:
+    if choice == EMBEDDED:
+        return plainly_rebuilt(workspace)
     with (
         tempfile.TemporaryDirectory() as folder,
         history.build(workspace, None, DEFAULT_POLICY, workspace.settings(), Path(folder), choice=choice) as prepared,
     ):
         return prepared.input_digest, asked(prepared)
+
+
+def plainly_rebuilt(workspace: Workspace) -> tuple[str, dict[str, pl.DataFrame]]:
+    """The embedded engine from nothing: a publish goes on from what the last one left, and drops what is on the way."""
+    with tempfile.TemporaryDirectory() as folder:
+        settings = workspace.settings()
+        engine = Embedded.over(workspace.landing, settings, Path(folder))
+        with history.rebuild(engine, None, DEFAULT_POLICY, settings) as prepared:
+            return prepared.input_digest, everything_of(prepared)
 
 
 @pytest.fixture(scope="session")
