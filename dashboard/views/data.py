@@ -9,6 +9,7 @@ from dashboard.filters import Filters
 from dashboard.language import say
 from dashboard.tables import Column
 from dashboard.views import parts
+from pipelines.contracts import Inputs, RejectedRows, TableStatus
 from pipelines.settings import Workspace
 from pipelines.warehouse.editions import EditionRef
 
@@ -37,6 +38,7 @@ def page(filters: Filters) -> None:
             caption=say("Landed tables"),
         )
     )
+    parts.how_computed(TableStatus, RejectedRows, Inputs)
     _set_aside(ref)
     _missing(ref)
     st.header(say("Files"), anchor=False)
