@@ -30,8 +30,8 @@ PAGES = (
 )
 LOOKS = [(1440, False), (1440, True), (390, False), (390, True)]
 TOLERATED = "404 (Not Found)"
-"""On a deep link the framework asks for _stcore/health and _stcore/host-config below the page's own path first, and finds
-them at the second try. An answer there would make it take the page for the application's root, and break every link."""
+"""On a deep link the framework asks for _stcore/health and _stcore/host-config below the page's own path first, and
+finds them at the second try. An answer there would make it take the page for the application's root, breaking links."""
 
 
 def is_local(url: str) -> bool:
