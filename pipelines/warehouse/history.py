@@ -246,7 +246,7 @@ def build(
             return go(kept)
         except duckdb.OutOfMemoryException:
             raise
-        except STORAGE_FAULTS:
+        except (*STORAGE_FAULTS, WorkspaceError):
             if not kept.relies_on_before:
                 raise
         # What was kept turned out to be damaged: it is only a convenience.
