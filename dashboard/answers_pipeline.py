@@ -41,6 +41,8 @@ class PipelineAnswer:
     ``deals``: open deals past their close date, without any activity, or with two reasons or more, largest first:
     ``name``, ``account_name``, ``owner``, ``stage``, ``amount``, ``close_on``, ``age_days``, ``push_count``, ``why``,
     ``opportunity_id``; ``flagged_count`` of ``open_count``.
+    ``pacing``: what was open and due in each period told, at each of its weeks, oldest first: ``label``,
+    ``week_of_period``, ``amount``, ``deal_count``, ``is_now``.
     ``rates``: of the whole company, whatever the scope.
     """
 
@@ -52,6 +54,7 @@ class PipelineAnswer:
     shares: pl.DataFrame
     splits: pl.DataFrame
     reasons: pl.DataFrame
+    pacing: pl.DataFrame
     rates: tuple[Rate, ...]
     deals: pl.DataFrame
     open_count: int
@@ -78,6 +81,7 @@ def _pipeline(ref: EditionRef, filters: Filters) -> PipelineAnswer:
         shares=_drawn(whole, wording_pipeline.SHARES),
         splits=_splits(health),
         reasons=_reasons(health),
+        pacing=_pacing(ref, filters),
         rates=_rates(ref),
         deals=flagged.head(MOST_DEALS),
         open_count=open_deals.height,
@@ -95,6 +99,27 @@ def _drawn(health: pl.DataFrame, labels: dict[str, str]) -> pl.DataFrame:
     order = pl.DataFrame({"measure": list(labels), "label": list(labels.values())})
     rows = order.join(health.drop_nulls("estimate"), on="measure", how="inner", maintain_order="left")
     return rows.with_columns(previous=pl.concat_list("previous_1", "previous_2", "previous_3", "previous_4"))
+
+
+def _pacing(ref: EditionRef, filters: Filters) -> pl.DataFrame:
+    weekly = editions.read(
+        ref,
+        "pipeline_weekly",
+        where={"scope": filters.scope},
+        columns=("period_start_on", "week_of_period", "due_amount", "due_count"),
+    )
+    labels = shelf.table(ref, "periods").select("period_start_on", "label")
+    return (
+        weekly.join(labels, on="period_start_on", how="inner")
+        .sort("period_start_on", "week_of_period")
+        .select(
+            "label",
+            "week_of_period",
+            amount="due_amount",
+            deal_count="due_count",
+            is_now=pl.col("period_start_on") == ref.open_period_start_on,
+        )
+    )
 
 
 def _splits(health: pl.DataFrame) -> pl.DataFrame:

@@ -316,6 +316,35 @@ def shares_alt(rows: Sequence[Row]) -> str:
     return "Shares of the pipeline: " + "; ".join(said) + "."
 
 
+def pacing_title(rows: Sequence[Row], noun: str, currency: str) -> str:
+    """What is open and due in this period, beside the earlier ones at the same week."""
+    now = [row for row in rows if row["is_now"]][-1]
+    week = now["week_of_period"]
+    before = [row["amount"] for row in rows if not row["is_now"] and row["week_of_period"] == week]
+    said = f"Open and due, week {week}: {theme.money(now['amount'], currency)}"
+    if not before:
+        return f"{said}; no earlier {noun} to compare"
+    below = sum(amount < now["amount"] for amount in before)
+    if len(before) == 1:
+        return f"{said}, {'more' if below else 'no more'} than the {noun} before"
+    return f"{said}, more than in {below} of {len(before)} {noun}s before"
+
+
+def pacing_caption(noun: str) -> str:
+    return (
+        f"Deals open at each week's end with a close date in the {noun}: this {noun} strong, the earlier ones thin. "
+        f"The last point of a {noun} that is over is its end."
+    )
+
+
+def pacing_alt(rows: Sequence[Row], currency: str) -> str:
+    last = {row["label"]: row for row in rows}
+    said = [
+        f"{label} {theme.money(row['amount'], currency)} at week {row['week_of_period']}" for label, row in last.items()
+    ]
+    return "Open and due in each period, by week: " + "; ".join(said) + "."
+
+
 def splits_caption(level: float) -> str:
     return (
         f"Win rate of deals closed in the last four periods; lines hold the rate {how_often(level)}. A difference "

@@ -11,6 +11,7 @@ from streamlit.column_config import DateColumn, NumberColumn, TextColumn
 from dashboard import answers_pipeline, tables, theme, wording_pipeline
 from dashboard.answers_pipeline import PipelineAnswer, Rate
 from dashboard.charts.intervals import intervals
+from dashboard.charts.pacing import pacing
 from dashboard.charts.rate_history import rate_history
 from dashboard.filters import Filters, is_dark
 from dashboard.language import say
@@ -47,6 +48,7 @@ def page(filters: Filters) -> None:
         _sentences(answer)
     with drawn:
         _shares(answer)
+    _pacing(answer)
     _rates(answer)
     _splits(answer)
     _reasons(answer)
@@ -72,6 +74,19 @@ def _shares(answer: PipelineAnswer) -> None:
         alt=wording_pipeline.shares_alt(rows),
         key="shares",
         caption=wording_pipeline.shares_caption(answer.context.policy.level, answer.context.noun),
+    )
+
+
+def _pacing(answer: PipelineAnswer) -> None:
+    rows, currency = answer.pacing.to_dicts(), answer.context.currency
+    if not any(row["is_now"] for row in rows):
+        return
+    parts.finding(
+        wording_pipeline.pacing_title(rows, answer.context.noun, currency),
+        pacing(rows=answer.pacing, currency=currency, dark=is_dark()),
+        alt=wording_pipeline.pacing_alt(rows, currency),
+        key="pacing",
+        caption=wording_pipeline.pacing_caption(answer.context.noun),
     )
 
 
