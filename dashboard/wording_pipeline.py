@@ -363,7 +363,7 @@ def reasons_title(rows: Sequence[Row]) -> str:
 
 def reasons_caption(silent: Row | None, level: float) -> str:
     """What the shares are of, how many deals give no reason, and whose word it is."""
-    text = f"Share of the deals not won lately that give this reason; lines hold it {how_often(level)}."
+    text = f"Of the deals not won lately that give a reason, the share with this one; lines hold it {how_often(level)}."
     if silent is not None and _known(silent):
         text += (
             f" {share(silent['estimate'])} of {theme.plural(silent['deal_count'], 'deal')} give none "

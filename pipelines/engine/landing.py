@@ -74,7 +74,7 @@ def precision_weight(deals: Floats, call: Floats, least: float) -> Floats:
     Either width is already what the method's own past errors at this week have earned it: the calls' scatter, the
     shock and the deals' luck. It moves far less than the mean of a few past scores, whose noise is why weights
     estimated from few periods lose to equal ones (Smith & Wallis 2009). On planted companies (one generator to decide,
-    another to confirm) the interval score falls by 2 to 6 % for companies and by 10 to 12 % for single people against
+    another to confirm) the interval score falls by 2 to 6 % for companies and by 9 to 12 % for single people against
     equal weights, and ranges that had held 85 to 89 % of the time late in the period hold what they promise: averaging
     a wide method into a narrow one had kept half of its width for none of its knowledge. A method that seems certain
     (nobody's deal is open) is not left alone. ½ where neither has a width, or one is silent (nan).
