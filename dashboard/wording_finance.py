@@ -100,7 +100,8 @@ def carry_sentence(steps: Mapping[str, Mapping[str, Any]], layer: str, category:
     """Number and range at equal weight, then the largest steps between."""
     carry, call = steps["carry"], steps["call"]
     if carry["amount"] is None:
-        return "Neither a range nor a record of calls is there yet; the call stands alone."
+        alone = "nobody called." if call["amount"] is None else "the call stands alone."
+        return f"Neither a range nor a record of calls is there yet; {alone}"
     said = (
         f"Of {calls_label(layer, category)} at {bold(theme.money_full(call['amount'], currency))}, "
         if call["amount"] is not None

@@ -109,7 +109,8 @@ def test_a_period_that_closes_before_its_bookings_arrive_waits_for_them(tmp_path
     """The books end on 20 August: what the third quarter landed is not known on 20 October."""
     place = Workspace(tmp_path / "short")
     believe = {"opportunities": [won("a1", amount=100)], "forecast_submissions": [call()]}
-    land_all(place, {**believe, "bookings": [line("e", 1, "2026-07-03"), line("A1", 100, opportunity_id="a1")]})
+    ahead = line("ahead", 9, "2031-01-01", recorded_at="2026-08-01")
+    land_all(place, {**believe, "bookings": [line("e", 1, "2026-07-03"), line("A1", 100, opportunity_id="a1"), ahead]})
     believe_the_books(place)
     assert landed(place)["ann"] == (100, None, None, "no_actual")
     land(place, "bookings", [line("next", 5, "2026-10-01")])
