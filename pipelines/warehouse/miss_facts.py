@@ -11,6 +11,10 @@ from pipelines.warehouse.books import ledgers_of
 from pipelines.warehouse.history import Prepared
 from pipelines.warehouse.store import statement
 
+OF_THE_OPPORTUNITY = (
+    "created_on", "name", "account_name", "sales_motion", "lead_source", "opportunity_type", "outcome_reason",
+)  # fmt: skip
+
 
 def members_at_end(prepared: Prepared) -> pl.DataFrame:
     """Period × won opportunity × scope, as the hierarchy stood on each close date."""
@@ -29,7 +33,7 @@ def stage_defaults(prepared: Prepared) -> pl.DataFrame:
 
 def miss_facts(prepared: Prepared, states: pl.DataFrame, policy: Policy) -> pl.DataFrame:
     """Period × opportunity of ``states`` (one week of closed periods); columns as the openings of the two statements
-    ``miss_facts`` and ``lock_facts`` say."""
+    ``miss_facts`` and ``lock_facts`` say, and what ``deal_states`` says of the opportunity itself."""
     keys = states.select(
         "period_start_on", "opportunity_id", "lock_owner_id", "end_owner_id", "lock_amount", "end_amount", "end_on"
     )
@@ -37,8 +41,14 @@ def miss_facts(prepared: Prepared, states: pl.DataFrame, policy: Policy) -> pl.D
     params: dict[str, object] = {"week": policy.lock_week, "inactive_days": policy.inactive_days}
     facts = prepared.engine.frame(statement("miss_facts"), params)
     held = prepared.engine.frame(statement("lock_facts"), {"week": policy.lock_week})
-    return facts.join(held, on=["period_start_on", "opportunity_id"], how="left").sort(
-        "period_start_on", "opportunity_id"
+    own = prepared.engine.frame(
+        f"select opportunity_id, {', '.join(OF_THE_OPPORTUNITY)} from opportunity_extracts "
+        "where is_last and opportunity_id in (select opportunity_id from miss_keys)"
+    )
+    return (
+        facts.join(held, on=["period_start_on", "opportunity_id"], how="left")
+        .join(own, on="opportunity_id", how="left")
+        .sort("period_start_on", "opportunity_id")
     )
 
 
