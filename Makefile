@@ -54,6 +54,7 @@ fmt: $(READY) ## format and repair what can be repaired
 
 bench: $(READY) ## performance: ratios within one run, peak memory
 	$(BIN)/python -m tests.benchmarks.bench
+	$(BIN)/python -m tests.benchmarks.bench_history
 	$(BIN)/python -m tests.benchmarks.bench_pipeline
 
 study: $(READY) ## operating characteristics over simulated companies (long)
