@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import stat
+import subprocess
+import sys
 import tempfile
 from datetime import datetime
 from decimal import Decimal
@@ -25,6 +26,7 @@ from tests.test_books import line
 from tests.test_pairs import call, won
 from tests.warehouse_help import at, land, land_all
 
+ROOT = Path(__file__).resolve().parents[1]
 NOW = datetime.fromisoformat("2026-10-20T09:00:00")
 
 
@@ -102,18 +104,24 @@ def test_a_malformed_line_is_told_and_harms_no_other(workspace: Workspace, bad: 
     assert [fault.line for fault in unreadable] == [2]
 
 
-def _sign_many(root: str, who: str) -> None:
-    for number in range(40):
-        sign_off(Workspace(Path(root)), note(f"{who} {number} " + "x" * 1500, signed_by=who))
+SIGN_MANY = """
+import sys
+from pathlib import Path
+from pipelines.settings import Workspace
+from pipelines.warehouse.signoffs import sign_off
+from tests.test_signoffs import note
+root, who = sys.argv[1:]
+for number in range(40):
+    sign_off(Workspace(Path(root)), note(f"{who} {number} " + "x" * 1500, signed_by=who))
+"""
 
 
 def test_two_writers_mix_no_line(workspace: Workspace) -> None:
-    spawned = multiprocessing.get_context("spawn")
-    writers = [spawned.Process(target=_sign_many, args=(str(workspace.root), who)) for who in ("ann", "bob")]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join()
+    writers = [
+        subprocess.Popen([sys.executable, "-c", SIGN_MANY, str(workspace.root), who], cwd=ROOT)
+        for who in ("ann", "bob")
+    ]
+    assert [writer.wait(60) for writer in writers] == [0, 0]
     notes, unreadable = read_signoffs(workspace)
     assert unreadable == []
     for who in ("ann", "bob"):
