@@ -51,11 +51,12 @@ def free_port() -> int:
 
 @dataclass(frozen=True)
 class Server:
-    """A running dashboard: its address, its workspace, and the file its output goes to."""
+    """A running dashboard: its address, its workspace, the file its output goes to, and its process."""
 
     url: str
     workspace: Path
     log: Path
+    pid: int
 
     @property
     def output(self) -> str:
@@ -76,7 +77,7 @@ def serving(workspace: Path, log: Path) -> Iterator[Server]:
             env={name: value for name, value in os.environ.items() if not name.startswith(("FORECAST_", "STREAMLIT_"))},
         )
         try:
-            server = Server(f"http://127.0.0.1:{port}", workspace, log)
+            server = Server(f"http://127.0.0.1:{port}", workspace, log, process.pid)
             _wait_until_healthy(server, process)
             yield server
         finally:
