@@ -56,6 +56,7 @@ bench: $(READY) ## performance: ratios within one run, peak memory
 	$(BIN)/python -m tests.benchmarks.bench
 	$(BIN)/python -m tests.benchmarks.bench_history
 	$(BIN)/python -m tests.benchmarks.bench_pipeline
+	$(BIN)/python -m tests.benchmarks.bench_load
 
 study: $(READY) ## operating characteristics over simulated companies (long)
 	$(BIN)/python -m tests.benchmarks.study

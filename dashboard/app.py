@@ -51,7 +51,7 @@ def main() -> None:
         initial_sidebar_state="collapsed",
         menu_items={"About": ABOUT},
     )
-    st.html(f"<style>{_stylesheet(filters.is_dark())}</style>")
+    st.html(f"<style>{theme.stylesheet(filters.is_dark())}</style>")
     st.logo(str(ASSETS / "icon.png"), size="medium")
     chosen: list[Filters] = []
     page = st.navigation(
@@ -158,13 +158,6 @@ def _ask(workspace: Workspace) -> tuple[EditionRef, Filters] | None:
     if edition_id != offered[0][0]:
         edition.banner(ref, offered[0][1])
     return ref, asked
-
-
-@st.cache_resource(show_spinner=False)
-def _stylesheet(dark: bool) -> str:
-    colours = theme.palette(dark)
-    variables = f":root {{ --ft-ink: {colours.ink}; --ft-muted: {colours.muted}; --ft-line: {colours.grid}; }}"
-    return f"{variables}\n{(ASSETS / 'style.css').read_text(encoding='utf-8')}"
 
 
 def _footer(ref: EditionRef) -> None:

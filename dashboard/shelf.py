@@ -46,6 +46,11 @@ def edition(workspace: Workspace, edition_id: str) -> EditionRef:
 
 def choices(ref: EditionRef) -> Choices:
     """What this edition lets a reader choose: the company and those who manage, and the calls that were made."""
+    return _choices(ref)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _choices(ref: EditionRef) -> Choices:
     scopes = table(ref, "scopes")
     leading = scopes.filter((pl.col("scope_kind") != "rep") & (pl.col("scope") != COMPANY_SCOPE))
     leading = leading.sort("depth", "scope_name")

@@ -11,6 +11,8 @@ import re
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal
+from functools import cache
+from pathlib import Path
 
 import plotly.graph_objects as go
 
@@ -234,6 +236,17 @@ def instant(at: datetime | None) -> str:
     if (at + timedelta(seconds=1)).time() <= time(0, 0, 1):
         return f"end of {day((at - timedelta(seconds=1)).date())}"
     return f"{day(at.date())}, {at.hour:02d}:{at.minute:02d} UTC"
+
+
+# Pages
+
+
+@cache
+def stylesheet(dark: bool) -> str:
+    """The pages' own rules, in the colours of one theme. Not in the entrypoint, where it would be new at every run."""
+    colours = palette(dark)
+    variables = f":root {{ --ft-ink: {colours.ink}; --ft-muted: {colours.muted}; --ft-line: {colours.grid}; }}"
+    return f"{variables}\n{Path(__file__).with_name('assets').joinpath('style.css').read_text(encoding='utf-8')}"
 
 
 # Text

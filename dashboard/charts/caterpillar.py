@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 import polars as pl
 
 from dashboard import theme
+from dashboard.charts.kept import kept
 from dashboard.charts.marks import MANY_POINTS, marks, rate_ticks
 from dashboard.language import say
 
@@ -15,6 +16,7 @@ ROW_HEIGHT = 22
 NAME_LENGTH = 18
 
 
+@kept
 def caterpillar(
     *,
     rows: pl.DataFrame,

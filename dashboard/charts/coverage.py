@@ -6,9 +6,11 @@ import plotly.graph_objects as go
 import polars as pl
 
 from dashboard import theme
+from dashboard.charts.kept import kept
 from dashboard.charts.marks import round_ticks, two_lines
 
 
+@kept
 def coverage_strip(*, rows: pl.DataFrame, currency: str, dark: bool, height: int = 250) -> go.Figure:
     """``rows``: one per past period, oldest first: ``label, lower, estimate, upper, actual_amount, is_inside``.
 

@@ -10,6 +10,7 @@ from decimal import Decimal
 import plotly.graph_objects as go
 
 from dashboard import theme
+from dashboard.charts.kept import kept
 from dashboard.charts.marks import round_ticks
 
 COLUMNS = 14
@@ -82,6 +83,7 @@ def _gathered(
     return stacks
 
 
+@kept
 def dotplot(
     *,
     dots: Sequence[Decimal],

@@ -6,12 +6,14 @@ import plotly.graph_objects as go
 import polars as pl
 
 from dashboard import theme
+from dashboard.charts.kept import kept
 from dashboard.charts.marks import MANY_POINTS, marks
 from dashboard.language import say
 
 TOP = 2.5
 
 
+@kept
 def funnel(
     *,
     rows: pl.DataFrame,

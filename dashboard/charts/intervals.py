@@ -6,11 +6,13 @@ import plotly.graph_objects as go
 import polars as pl
 
 from dashboard import theme
+from dashboard.charts.kept import kept
 
 ROW_HEIGHT = 34
 SMALLEST_TOP = 0.10
 
 
+@kept
 def intervals(*, rows: pl.DataFrame, dark: bool, top: float | None = None) -> go.Figure:
     """``rows``, top to bottom: ``label``, ``estimate``, ``lower``, ``upper`` (null: no line), ``previous`` (list of
     rates, null where unknown). ``top``: end of the axis, where several charts share one scale.

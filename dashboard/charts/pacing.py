@@ -8,10 +8,12 @@ import plotly.graph_objects as go
 import polars as pl
 
 from dashboard import theme
+from dashboard.charts.kept import kept
 from dashboard.charts.marks import money_ticks
 from dashboard.language import say
 
 
+@kept
 def pacing(*, rows: pl.DataFrame, currency: str, dark: bool, height: int = 260) -> go.Figure:
     """``rows`` in order of period and week: ``label``, ``week_of_period``, ``amount``, ``is_now``.
 

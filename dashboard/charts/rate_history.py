@@ -8,9 +8,11 @@ import plotly.graph_objects as go
 import polars as pl
 
 from dashboard import theme
+from dashboard.charts.kept import kept
 from dashboard.charts.marks import add_band
 
 
+@kept
 def rate_history(
     *,
     rows: pl.DataFrame,

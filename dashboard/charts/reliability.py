@@ -8,10 +8,12 @@ import plotly.graph_objects as go
 import polars as pl
 
 from dashboard import theme
+from dashboard.charts.kept import kept
 from dashboard.charts.marks import add_band
 from dashboard.language import say
 
 
+@kept
 def reliability(*, bins: pl.DataFrame, dark: bool, height: int = 320) -> go.Figure:
     """``bins``: ``predicted_rate``, ``observed_rate``, ``lower``, ``upper``, ``band_lower``, ``band_upper``,
     ``deal_count``. Marks grow with the root of their deals, so that area is number.

@@ -6,11 +6,13 @@ import plotly.graph_objects as go
 import polars as pl
 
 from dashboard import theme
+from dashboard.charts.kept import kept
 from dashboard.language import say
 
 ROW_HEIGHT = 62
 
 
+@kept
 def stairs(*, rows: pl.DataFrame, first: str, dark: bool) -> go.Figure:
     """``rows``: ``label``, ``note`` (under the label), ``gain``, ``lower``, ``upper`` (null: no line), ``direction``.
 

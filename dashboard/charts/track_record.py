@@ -11,6 +11,7 @@ import polars as pl
 from plotly.subplots import make_subplots
 
 from dashboard import theme
+from dashboard.charts.kept import kept
 from dashboard.charts.marks import money_ticks, two_lines
 from dashboard.language import say
 
@@ -31,6 +32,7 @@ class OpenPeriod:
     span_of: str = say("past rates make it")
 
 
+@kept
 def track_record(
     *,
     rows: pl.DataFrame,

@@ -9,6 +9,7 @@ from decimal import Decimal
 import plotly.graph_objects as go
 
 from dashboard import theme
+from dashboard.charts.kept import kept
 from dashboard.charts.marks import money_ticks
 
 ROW_HEIGHT = 34
@@ -28,6 +29,7 @@ class Step:
     told: str = ""
 
 
+@kept
 def waterfall(*, steps: Sequence[Step], currency: str, dark: bool) -> go.Figure:
     """Totals stand on zero; a change hangs where the one before it ended. Gains are blue and point right, losses
     vermillion and point left, and each amount carries its sign. Bars join exactly: ends are sums in cents."""
