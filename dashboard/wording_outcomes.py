@@ -26,9 +26,10 @@ FOUND = {
 
 def what_explains(fractions: Sequence[Mapping[str, Any]], noun: str) -> list[str]:
     """One sentence per value that something is laid on; one that says so where nothing is."""
-    if not fractions:
+    if not fractions or not fractions[0]["tested_count"]:
+        what = f"{noun}s" if not fractions else "deals"
         return [
-            f"Sourcing, process and data: too few earlier {noun}s to hold lead sources, stages or records against "
+            f"Sourcing, process and data: too few earlier {what} to hold lead sources, stages or records against "
             "each other, so nothing is laid on them."
         ]
     tested = fractions[0]["tested_count"]
@@ -135,9 +136,11 @@ def outcomes_title(rows: Sequence[Mapping[str, Any]], whole: Mapping[str, Any] |
     if idle:
         names = in_a_row([str(row["value"]) for row in idle[:2]])
         return fitting(
-            f"Win rates are alike; {names} deals end undecided more often",
-            "Win rates are alike; how often none is made is not",
+            f"No win rate stands out; {names} deals end undecided more often",
+            "No win rate stands out; how often deals end undecided does",
         )
+    if all(row["direction"] in ("too_few", None) for row in rows):
+        return "Too few closed deals to compare sources, motions or teams"
     return "No source, motion or team wins more than the rest beyond chance"
 
 
@@ -193,7 +196,7 @@ def cut_title(cut: str, rows: Sequence[Mapping[str, Any]]) -> str:
         return fitting(f"{name}: {in_a_row(named)} {_win(named)} {word} than the rest", f"{name}: some win {word}")
     if rows and all(row["direction"] in ("too_few", None) for row in rows):
         return f"{name}: too few deals to compare"
-    return f"{name}: no ranking, chance explains the differences"
+    return f"{name}: no ranking, chance could explain the differences"
 
 
 def _win(named: Sequence[str]) -> str:
@@ -236,12 +239,15 @@ def rates_alt(title: str, rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def reasons_title(outcome: str, rows: Sequence[Mapping[str, Any]]) -> str:
-    """The commonest reason, if its range lies above the next one's; else that none leads."""
+    """The commonest reason, if its range lies above the next one's, and "most" if above half; else that none leads."""
     name = OUTCOMES[outcome].capitalize()
     if not rows:
         return f"{name}: no reason is stated"
     if len(rows) == 1 or rows[0]["lower"] > rows[1]["upper"]:
-        return fitting(f"{name}: most state {rows[0]['reason']}", f"{name}: one reason leads")
+        leads = (
+            f"most state {rows[0]['reason']}" if rows[0]["lower"] >= 0.5 else f"{rows[0]['reason']} leads the reasons"
+        )
+        return fitting(f"{name}: {leads}", f"{name}: one reason leads")
     return f"{name}: no reason leads, ranges overlap"
 
 

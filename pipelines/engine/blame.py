@@ -64,8 +64,9 @@ def blame(
     A part's share of the call is compared with the same share in earlier periods alone (n of them, mean m, standard
     deviation s): the range m ± t·s·√(1 + 1/n) with n − 1 degrees of freedom holds the next period's share ``level`` of
     the time if periods are alike (normal prediction interval). Earlier periods' missed deals are split by the very
-    rates that this period's are, so that a source that was always weak is no news. ``direction``: ``inside``,
-    ``below`` or ``above`` the range. With ten parts, two outside at 80 % mean nothing by themselves. Below ``least``
+    rates that this period's are, so that a source that was always weak is no news; a stage's drift, from the periods on
+    that it is told of. ``direction``: ``inside``, ``below`` or ``above`` the range. With ten parts, two outside at 80 %
+    mean nothing by themselves. Below ``least``
     earlier periods the part is given without a range (``not_enough_history``).
 
     ``bridge``: ``miss_attribution`` of one scope and layer; ``explained``: ``miss_explained`` of that scope. Periods

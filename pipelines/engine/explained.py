@@ -8,6 +8,7 @@ and Haenszel 1959) with the variance of Greenland and Robins (1985); shared betw
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import date
 from itertools import combinations
 from math import exp, factorial, log, sqrt
 
@@ -96,9 +97,8 @@ def explained_misses(deals: pl.DataFrame, members: pl.DataFrame, *, level: float
         fractions.append(found.with_columns(period_start_on=pl.lit(start)))
         claimed = found.filter(pl.col("status") == "claimed")
         if claimed.height:
-            split = split_deals(
-                called.filter((pl.col("period_start_on") <= start) & (pl.col("outcome") != "won")), claimed
-            )
+            missed = called.filter((pl.col("period_start_on") <= start) & (pl.col("outcome") != "won"))
+            split = split_deals(_since_the_drift(missed, start), claimed)
             explained.append(_summed(split, leading).with_columns(period_start_on=pl.lit(start)))
     return (
         _fitted(fractions, MissFractions, ["period_start_on", "explanation", "value"]),
@@ -310,6 +310,19 @@ def _fraction_of(missed: pl.DataFrame, claimed: pl.DataFrame, explanation: str, 
         .replace_strict(told["value"], told[column].clip(0.0, 1.0), default=0.0, return_dtype=pl.Float64)
         .to_numpy(),
         dtype=np.float64,
+    )
+
+
+def _since_the_drift(missed: pl.DataFrame, start: date) -> pl.DataFrame:
+    """Missed deals up to the period ``start``, their stage unknown before the periods a drift of it is told of: what
+    has changed since then cost nothing before."""
+    earlier = missed.filter(pl.col("period_start_on") < start)
+    told = earlier.group_by("stage").agg(
+        told_from=pl.col("period_start_on").unique().sort().tail(RECENT_PERIODS).first()
+    )
+    since = pl.col("period_start_on") >= pl.col("told_from")
+    return missed.join(told, on="stage", how="left", maintain_order="left").with_columns(
+        stage=pl.when(since).then("stage")
     )
 
 

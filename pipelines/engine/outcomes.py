@@ -42,8 +42,8 @@ def win_loss(closed: pl.DataFrame, cuts: tuple[str, ...], *, level: float) -> pl
     they are worth: deals of one period share its luck, so where a value's periods differ beyond chance (Pearson X²
     over its degrees of freedom, φ) n deals count as n ÷ φ and a t quantile takes the normal's place. A value is called
     above or below the rest only where the ratio of the two rates within periods is beyond chance at 5 % for all values
-    of the cut together; with less than 30 deals or four periods on either side nothing is said. Deals that state no
-    value are "not recorded", and are compared with nothing.
+    of the cut together; with less than 30 deals on either side, or less than four periods with both, nothing is said.
+    Deals that state no value are "not recorded", and are compared with nothing.
 
     ``closed``: one row per closed deal: ``period_start_on``, ``outcome``, ``amount`` and the columns of ``cuts``. A cut
     that no deal states is left out; of free text the 40 commonest values are told, the rest together.
@@ -183,9 +183,9 @@ def _rate(hits: np.ndarray, trials: np.ndarray, level: float) -> tuple[float, fl
 
 def _able(by_period: pl.DataFrame, value: str) -> bool:
     own, rest = _sides(by_period, value)
-    return all(
-        side["n"].sum() >= FEWEST_DEALS and side["period_start_on"].n_unique() >= FEWEST_PERIODS for side in (own, rest)
-    )
+    # Only periods with deals on both sides compare anything: a value that another replaced faces it in one or two.
+    both = own.join(rest, on="period_start_on", suffix="_rest")
+    return both.height >= FEWEST_PERIODS and min(both["n"].sum(), both["n_rest"].sum()) >= FEWEST_DEALS
 
 
 def _sides(by_period: pl.DataFrame, value: str) -> tuple[pl.DataFrame, pl.DataFrame]:

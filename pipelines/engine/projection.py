@@ -5,7 +5,8 @@ A step taken from history is a share of a base (the call, or what closes won) ov
     R = Σ x_t / Σ b_t        e_t = x_t − R·b_t        se = √(n/(n−1) · Σ e_t²) / Σ b_t       R ± t(n−1) · se
 
 one period being one observation (ratio estimator: Cochran, 1977, Sampling Techniques, 3rd ed., ch. 6; quarters share
-their shocks). One period to come scatters by ``period_sd = √(Σ e_t² / (n−1)) · n / Σ b_t`` about it.
+their shocks). One period to come scatters by ``period_sd = √(Σ e_t² / (n−1)) · n / Σ b_t`` about it, and about what is
+known of it by √(1 + 1/n) of that, t(n−1).
 """
 
 from __future__ import annotations
@@ -112,7 +113,7 @@ def bridge(
     else:
         led.append(Step("deals", total - told))
     steps = [*led, _landing_step(total, landing, within), *booked]
-    return [*steps, _carried(steps, landing, books, base)]
+    return [*steps, _carried(steps, landing, {} if calls_land_as_booked else books, base)]
 
 
 def split_by_weight(total: Decimal, weights: Sequence[float]) -> list[Decimal] | None:
@@ -153,7 +154,8 @@ def _landing_step(total: Decimal | None, landing: Range | None, within: Decimal)
 
 
 def _carried(steps: list[Step], landing: Range | None, books: Mapping[str, Share], base: Decimal | None) -> Step:
-    """The total, with the range of the landing carried through: independent scatters add as squares."""
+    """The total, with the range of the landing carried through: independent scatters add as squares. ``books``: empty
+    where the range is of bookings, and holds their scatter already."""
     added = ("landing", "bookings_lag", "bookings_breaks", "currency")
     parts = {step.step: step.amount for step in steps if step.step in added}
     if parts["landing"] is None:
@@ -162,9 +164,12 @@ def _carried(steps: list[Step], landing: Range | None, books: Mapping[str, Share
     status = "ok" if all(amount is not None for amount in parts.values()) and landing is not None else "partial"
     if landing is None or base is None:
         return Step("carry", total, status=status)
-    quantile = float(stats.norm.ppf(0.5 + landing.level / 2))
-    scatter = [share.period_sd for share in books.values() if share.period_sd is not None]
-    by_books = quantile * float(base) * math.sqrt(math.fsum(sd**2 for sd in scatter))
+    scatter = [
+        float(stats.t.ppf(0.5 + landing.level / 2, n - 1)) * share.period_sd * math.sqrt(1 + 1 / n)
+        for share in books.values()
+        if share.period_sd is not None and (n := share.period_count) > 1
+    ]
+    by_books = float(base) * math.sqrt(math.fsum(reach**2 for reach in scatter))
 
     def reach(end: Decimal) -> Decimal:
         return _money(math.hypot(float(end - landing.estimate), by_books))

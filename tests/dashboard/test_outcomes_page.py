@@ -50,7 +50,7 @@ def test_a_few_deals_are_counted_and_not_ranked(tmp_path: Path, monkeypatch: pyt
     land_all(workspace, {"opportunities": deals, "people": [{"person_id": "ann", "name": "Ann", "team": "East"}]})
     ref = runs.publish(workspace, Silent(), as_of=at("2026-10-20 23:59:59"))
     page = drawn(workspace.root, ref.edition_id, monkeypatch)
-    assert page.title[0].value == "No source, motion or team wins more than the rest beyond chance"
+    assert page.title[0].value == "Too few closed deals to compare sources, motions or teams"
     text = "\n".join(str(block.value) for block in page.markdown)
     assert "**33 %** were won" in text.replace("\xa0", " ")
     assert "**33 %** of them" in text.replace("\xa0", " ")
@@ -87,7 +87,9 @@ def test_titles_name_who_stands_out_or_refuse_to_rank() -> None:
     )
     assert cut("lead_source", [value("Web", "above")]) == "Lead source: Web wins more than the rest"
     assert cut("lead_source", [value("Web", "too_few")]) == "Lead source: too few deals to compare"
-    assert cut("team", [value("Web", "like_the_rest")]) == "Team: no ranking, chance explains the differences"
+    assert cut("team", [value("Web", "like_the_rest")]) == "Team: no ranking, chance could explain the differences"
+    assert title([value("Web", "too_few", "too_few")], {"win_rate": 0.3}).startswith("Too few closed deals")
+    assert len(cut("opportunity_type", [value("Web", "like_the_rest")])) <= TITLE_LENGTH
 
 
 def test_who_is_left_undecided_is_said_or_that_nobody_is() -> None:
@@ -110,6 +112,8 @@ def test_a_reason_leads_only_where_ranges_part() -> None:
 
     title = wording_outcomes.reasons_title
     assert title("lost", [reason("Price", 0.5, 0.6), reason("Timing", 0.2, 0.3)]) == "Lost: most state Price"
+    first, next_one = reason("Price", 0.33, 0.4), reason("Timing", 0.2, 0.3)
+    assert title("lost", [first, next_one]) == "Lost: Price leads the reasons", "a third is not most"
     assert (
         title("lost", [reason("Price", 0.4, 0.6), reason("Timing", 0.3, 0.5)])
         == "Lost: no reason leads, ranges overlap"
@@ -143,6 +147,8 @@ def test_what_explains_a_miss_is_said_and_that_nothing_does_too() -> None:
         "Sourcing, process and data: too few earlier quarters to hold lead sources, stages or records against each "
         "other, so nothing is laid on them."
     ]
+    too_few = fraction("stage", "x", "too_few") | {"tested_count": 0}
+    assert "too few earlier deals to hold" in said(too_few)[0]
     assert "7 comparisons of earlier quarters made, none worse" in said(fraction("stage", "x", "not_established"))[0]
     assert said(fraction("lead_source", "Outbound")) == [
         "Sourcing: called deals from Outbound fail to close 60 % of the time, the rest 30 %; 50 % (40–60 %) of what "

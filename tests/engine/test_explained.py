@@ -249,6 +249,15 @@ def test_a_source_that_was_always_weak_is_no_news() -> None:
     assert inside >= 3
 
 
+def test_a_drift_takes_nothing_of_the_periods_before_it() -> None:
+    """Proposal fails more in the last quarters alone: what is usual for process is not made of the years before."""
+    deals = company(4, drift=0.4, deals=160)
+    assert ("stage", "Proposal") in claimed(deals)
+    _, explained = explained_misses(deals, members_of(deals), level=0.8)
+    last = explained.filter((pl.col("period_start_on") == STARTS[11]) & (pl.col("part") == "process"))
+    assert last["of_period_start_on"].unique().sort().to_list() == STARTS[7:]
+
+
 def test_amounts_scale_and_the_fractions_do_not_move() -> None:
     deals = company(6, stale=0.35)
     tenfold = deals.with_columns((pl.col(name) * 10).cast(pl.Decimal(18, 2)) for name in ("lock_amount", "end_amount"))

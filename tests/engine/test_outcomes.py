@@ -99,6 +99,19 @@ def test_a_source_that_wins_more_is_found_and_no_other() -> None:
     assert all(rows[name]["direction"] != "above" for rows in found for name in ("Inbound", "Outbound", "Event"))
 
 
+def test_a_value_that_replaced_another_faces_it_in_too_few_periods_to_be_ranked() -> None:
+    """A list of sources renamed: each side has hundreds of deals, and one quarter in common."""
+    deals = company(3)
+    renamed = deals.with_columns(
+        lead_source=pl.when(pl.col("period_start_on") > STARTS[7])
+        .then(pl.lit("New"))
+        .when((pl.col("period_start_on") == STARTS[7]) & (pl.col("outcome") == "won"))
+        .then(pl.lit("New"))
+        .otherwise(pl.lit("Old"))
+    )
+    assert {row["direction"] for row in told(renamed).values()} == {"too_few"}
+
+
 def test_what_is_left_undecided_is_found_apart_from_what_is_won() -> None:
     rows = told(company(2, undecided=0.2), "sales_motion")
     assert (rows["slow"]["no_decision_direction"], rows["fast"]["no_decision_direction"]) == ("above", "below")

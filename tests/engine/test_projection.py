@@ -45,23 +45,27 @@ def test_the_bridge_by_pencil() -> None:
     }  # fmt: skip
     by_name = {step.step: step for step in steps}
     assert (by_name["lean"].lower, by_name["lean"].upper) == (Decimal("-110.00"), Decimal("-10.00"))
-    # The range of the landing, 100 below and 120 above, and the books' scatter: three of 2 % of 880, at 80 %.
-    by_books = stats.norm.ppf(0.9) * 880 * math.sqrt(3) * 0.02
+    # The range of the landing, 100 below and 120 above, and the books' scatter: three of 2 % of 880, of a ninth period
+    # after eight, at 80 %.
+    by_books = stats.t.ppf(0.9, 7) * 880 * math.sqrt(3 * (1 + 1 / 8)) * 0.02
     assert float(by_name["carry"].lower or 0) == pytest.approx(849.2 - math.hypot(100, by_books), abs=0.01)
     assert float(by_name["carry"].upper or 0) == pytest.approx(849.2 + math.hypot(120, by_books), abs=0.01)
     assert (by_name["carry"].period_count, by_name["carry"].status) == (8, "ok")
 
 
 def test_where_calls_land_as_booked_the_books_are_taken_out_of_the_lean_and_not_added_twice() -> None:
-    steps = amounts(
-        bridge(
-            call=Decimal("1000.00"),
-            landing_rate=share(0.90),
-            timing=None,
-            landing=Range(Decimal("880.00"), Decimal("780.00"), Decimal("1000.00"), 0.8, 12),
-            books={"bookings_lag": share(-0.01), "bookings_breaks": share(-0.03), "currency": share(0.0)},
-            calls_land_as_booked=True,
-        )
+    told = bridge(
+        call=Decimal("1000.00"),
+        landing_rate=share(0.90),
+        timing=None,
+        landing=Range(Decimal("880.00"), Decimal("780.00"), Decimal("1000.00"), 0.8, 12),
+        books={"bookings_lag": share(-0.01), "bookings_breaks": share(-0.03), "currency": share(0.0)},
+        calls_land_as_booked=True,
+    )
+    steps = amounts(told)
+    carry = told[-1]
+    assert (carry.lower, carry.upper, carry.period_count) == (Decimal("780.00"), Decimal("1000.00"), 12), (
+        "and so is its scatter"
     )
     assert steps["carry"] == Decimal("880.00"), "the range is of bookings already"
     assert steps["landing"] == Decimal("915.20"), "what closes won, if 4 % of it never is booked in time"
