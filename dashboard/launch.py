@@ -21,14 +21,18 @@ import click
 import streamlit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse
+from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit.starlette import App
 
 from pipelines.errors import TrustError
 from pipelines.settings import WORKSPACE_VARIABLE, Workspace
+from pipelines.warehouse import editions
 
 ADDRESS = "127.0.0.1"
+READY = "/ready"
 ENTRYPOINT = Path(__file__).with_name("app.py")
 _CONFIG_FILES = (
     ENTRYPOINT.parent / ".streamlit" / "config.toml",  # installed from a wheel
@@ -50,6 +54,7 @@ def serve(workspace: Workspace, port: int, *, headless: bool = True) -> int:
     address = f"http://{ADDRESS}:{port}"
     application = App(
         ENTRYPOINT,
+        routes=[Route(READY, ready)],
         middleware=[Middleware(LoopbackOnly), Middleware(SecurityHeaders, policy=content_security_policy(port))],
         lifespan=_announcing(f"Forecast Trust is at {address} (Ctrl+C stops it)."),
     )
@@ -99,6 +104,18 @@ def content_security_policy(port: int) -> str:
             "frame-ancestors 'none'",
         )
     )
+
+
+def ready(_: Request) -> PlainTextResponse:
+    """Whether there is something to read: 200 with the current edition's id, or ``empty`` before the first.
+
+    503 with the problem and its remedy where the edition cannot be read. That the server runs is ``/_stcore/health``.
+    """
+    try:
+        ref = editions.current(Workspace.at())
+    except TrustError as error:
+        return PlainTextResponse(f"{error.problem} {error.remedy}", status_code=503)
+    return PlainTextResponse("empty" if ref is None else ref.edition_id)
 
 
 class LoopbackOnly:
