@@ -13,8 +13,8 @@ import plotly.graph_objects as go
 
 from dashboard.language import code
 
-MOST = 384
-"""Figures kept at once, those asked for last: a few pages' worth for each of some editions and scopes."""
+MOST = 1_000
+"""Figures kept at once, those asked for last: every page of two editions for some scopes; about 0.07 MB each."""
 
 P = ParamSpec("P")
 
