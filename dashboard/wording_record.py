@@ -292,8 +292,8 @@ def restated_title(restated_count: int, period_count: int, difference: Decimal, 
 
 def restated_caption(noun: str) -> str:
     return (
-        f"As reported: closed won when the {noun} was frozen, its days of grace over. As corrected: what the CRM says of "
-        "the same days now."
+        f"As reported: closed won when the {noun} was frozen, its days of grace over. As corrected: what the CRM says "
+        "of the same days now."
     )
 
 

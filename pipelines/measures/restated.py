@@ -7,7 +7,7 @@ import polars as pl
 from pipelines.contracts import MONEY
 from pipelines.outcome_contracts import RestatedDeals, Restatements
 from pipelines.warehouse.history import Prepared
-from pipelines.warehouse.store import statement
+from pipelines.warehouse.restated import frozen_wins, knows_deals, restated_deals
 
 
 def restatements(prepared: Prepared, periods: pl.DataFrame) -> dict[str, pl.DataFrame]:
@@ -19,15 +19,8 @@ def restatements(prepared: Prepared, periods: pl.DataFrame) -> dict[str, pl.Data
     what was reported, for that is what everyone was told.
     """
     closed = periods.filter(pl.col("status") == "closed").select("period_start_on")
-    deals = RestatedDeals.validate(
-        prepared.engine.frame(statement("restated_deals"))
-        .select(RestatedDeals.column_names())
-        .sort("period_start_on", "opportunity_id"),
-        cast=True,
-    )
-    won = prepared.engine.frame(
-        "select period_start_on, sum(reporting_amount) as reported_amount from won_deals group by period_start_on"
-    )
+    deals = RestatedDeals.validate(restated_deals(prepared).select(RestatedDeals.column_names()), cast=True)
+    won = frozen_wins(prepared)
     moved = deals.group_by("period_start_on").agg(
         difference_amount=pl.col("difference_amount").sum().cast(MONEY), deal_count=pl.len().cast(pl.Int64)
     )
@@ -40,8 +33,7 @@ def restatements(prepared: Prepared, periods: pl.DataFrame) -> dict[str, pl.Data
         .with_columns(corrected_amount=(pl.col("reported_amount") + pl.col("difference_amount")).cast(MONEY))
         .sort("period_start_on")
     )
-    has_deals = prepared.engine.frame("select count(*) as n from opportunity_versions").item() > 0
-    known = table if has_deals else table.clear()
+    known = table if knows_deals(prepared) else table.clear()
     return {
         "restatements": Restatements.validate(known.select(Restatements.column_names()), cast=True),
         "restated_deals": deals,

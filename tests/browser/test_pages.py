@@ -192,7 +192,7 @@ def test_an_edition_that_vanishes_is_two_sentences_and_comes_back(browser: Chrom
         visit.open("/")
         look_over(visit)
         aside = file.rename(tmp_path / file.name)
-        visit.page.get_by_role("link", name="Data").click()
+        visit.page.get_by_role("link", name="Data", exact=True).click()
         visit.page.get_by_text("There is no edition").wait_for()
         assert not [word for word in ("Traceback", "could not be drawn") if word in visit.text]
         shutil.move(aside, file)
@@ -204,7 +204,8 @@ def test_an_empty_workspace_says_what_to_do_and_shows_the_first_edition(browser:
     root = tmp_path / "workspace"
     with harness.serving(root, tmp_path / "log.txt") as server, visiting(browser, server) as visit:
         visit.open("/")
-        assert "forecast-trust demo" in visit.text
+        visit.page.get_by_text("The same from a terminal").click()
+        visit.page.get_by_text("forecast-trust demo").wait_for()
         assert f"Forecast Trust is at {server.url}" in server.output
         editions.publish(Workspace.at(root), editions.VARIANTS["records"])
         visit.open("/")
