@@ -7,6 +7,7 @@ import os
 import re
 import zipfile
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 
 import openpyxl
@@ -188,3 +189,18 @@ def test_duplicate_ids_leave_one_row_in_force_and_say_which_went(bench: Bench) -
     )
     assert (report.accepted_count, report.rejected_count) == (1, 1)
     assert bench.rejected()[0][:2] == (3, "duplicate_id")
+
+
+def test_a_booking_without_an_id_is_set_aside_with_its_money_and_of_two_with_one_id_the_last_line_counts(
+    bench: Bench,
+) -> None:
+    report = bench.one(
+        "b.csv",
+        "booking_id,booked_on,amount,account_name\n"
+        ",2026-01-05,100.00,Acme\n"
+        "b1,2026-01-06,40.00,Acme\n"
+        "b1,2026-01-06,45.00,Acme\n",
+    )
+    assert (report.accepted_count, report.rejected_count) == (1, 2)
+    assert {(row[0], row[1]) for row in bench.rejected()} == {(2, "missing"), (3, "duplicate_id")}
+    assert report.rejected_amount == Decimal("140.00")
