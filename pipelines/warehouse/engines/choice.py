@@ -76,6 +76,9 @@ def _postgres(choice: EngineChoice) -> Remote:
 
 
 def _spark(choice: EngineChoice, settings: Settings, scratch: Path) -> Remote:
+    # Asked for first, so that its own name is told and not that of something it stands on.
+    import pyspark  # noqa: F401, PLC0415
+
     from pipelines.warehouse.engines.spark import Spark  # noqa: PLC0415
 
     master = choice.spark_master or f"local[{settings.threads or '*'}]"
