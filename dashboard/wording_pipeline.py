@@ -327,7 +327,11 @@ def pacing_title(rows: Sequence[Row], noun: str, currency: str) -> str:
     below = sum(amount < now["amount"] for amount in before)
     if len(before) == 1:
         return f"{said}, {'more' if below else 'no more'} than the {noun} before"
-    return f"{said}, more than in {below} of {len(before)} {noun}s before"
+    if below == len(before):
+        return f"{said}, the most of {len(before) + 1} {noun}s"
+    if all(amount > now["amount"] for amount in before):
+        return f"{said}, the least of {len(before) + 1} {noun}s"
+    return f"{said}, more than in {below or 'none'} of {len(before)} {noun}s before"
 
 
 def pacing_caption(noun: str) -> str:

@@ -103,8 +103,8 @@ def teams_remark(worded: int, judged: int) -> str | None:
         return None
     chance = theme.decimal(judged * (1 - VERDICT_LEVEL), 1)
     return (
-        f"Of {theme.plural(judged, 'team')} with enough history, {worded} "
-        f"{'has' if worded == 1 else 'have'} a manager whose calls differ from the reps' beyond chance; about {chance} "
+        f"Of {theme.plural(judged, 'team')} with enough history, {worded or 'none'} "
+        f"{'has' if worded <= 1 else 'have'} a manager whose calls differ from the reps' beyond chance; about {chance} "
         "would by chance alone. One team's word is a question, not a verdict."
     )
 

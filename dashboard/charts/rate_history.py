@@ -73,8 +73,8 @@ def rate_history(
     first_last = [0, rows.height - 1] if rows.height > 1 else [0]
     fig.update_xaxes(
         range=[-0.5, rows.height + 0.8],
-        tickvals=[*first_last, rows.height + 0.2],
-        ticktext=[*(labels[place].replace(" ", "<br>") for place in first_last), "next"],
+        tickvals=[*first_last, *([] if ahead is None else [rows.height + 0.2])],
+        ticktext=[*(labels[place].replace(" ", "<br>") for place in first_last), *([] if ahead is None else ["next"])],
         zeroline=False,
         tickangle=0,
     )

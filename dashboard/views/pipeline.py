@@ -123,7 +123,8 @@ def _rate(rate: Rate, noun: str) -> None:
         rate_history(
             rows=rate.rows,
             overall=rate.verdict["overall"],
-            ahead=None if None in ends else ends,
+            # Where the sentence gives nothing to plan with, the picture does not either.
+            ahead=None if None in ends or rate.verdict["status"] == "not_enough_history" else ends,
             written=partial(wording_pipeline.rate_written, rate.measure),
             dark=is_dark(),
         ),

@@ -32,6 +32,18 @@ def rows(*, past: dict[str, list[int]], now: list[int]) -> list[dict[str, Any]]:
             {"Q2 2026": [9, 1_000_000, 5], "Q3 2026": [9, 3_000_000, 5]},
             "Open and due, week 1: $2M, more than in 1 of 2 quarters before",
         ),
+        (
+            {"Q2 2026": [9, 1_000_000, 5], "Q3 2026": [9, 1_500_000, 5]},
+            "Open and due, week 1: $2M, the most of 3 quarters",
+        ),
+        (
+            {"Q2 2026": [9, 2_100_000, 5], "Q3 2026": [9, 3_000_000, 5]},
+            "Open and due, week 1: $2M, the least of 3 quarters",
+        ),
+        (
+            {"Q2 2026": [9, 2_000_000, 5], "Q3 2026": [9, 3_000_000, 5]},
+            "Open and due, week 1: $2M, more than in none of 2 quarters before",
+        ),
         ({"Q3 2026": [9]}, "Open and due, week 1: $2M; no earlier quarter to compare"),
     ],
 )

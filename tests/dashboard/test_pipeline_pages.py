@@ -300,6 +300,9 @@ def test_titles_of_value_added() -> None:
     remark = wording_value.teams_remark(1, 7)
     assert remark is not None
     assert "about 0.7 would by chance alone" in remark
+    none = wording_value.teams_remark(0, 4)
+    assert none is not None
+    assert none.startswith("Of 4 teams with enough history, none has a manager")
     assert wording_value.teams_remark(0, 0) is None
     assert wording_pipeline.opened("ann de Wit") == "Ann de Wit"
 
