@@ -7,7 +7,7 @@ answer are read-only.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -185,8 +185,7 @@ class ForecasterAnswer:
 
 def trust(filters: Filters) -> TrustAnswer:
     """Can the call be believed, and how do we know?"""
-    ref = _edition(filters)
-    return _trust(ref, filters, _judged_on(ref))
+    return _trust(_edition(filters), filters)
 
 
 def forecasters(filters: Filters) -> ForecastersAnswer:
@@ -203,15 +202,8 @@ def _edition(filters: Filters) -> EditionRef:
     return shelf.edition(Workspace.at(), filters.edition_id)
 
 
-def _judged_on(ref: EditionRef) -> date:
-    """The day freshness is judged on: today for the current edition of a real company, else the edition's own."""
-    if ref.is_simulated or shelf.current_id(Workspace.at()) != ref.edition_id:
-        return ref.as_of_at.date()
-    return max(datetime.now(UTC).date(), ref.as_of_at.date())
-
-
 @st.cache_data(max_entries=256, show_spinner=False)
-def _trust(ref: EditionRef, filters: Filters, judged_on: date) -> TrustAnswer:
+def _trust(ref: EditionRef, filters: Filters) -> TrustAnswer:
     policy = DEFAULT_POLICY
     table_status = shelf.table(ref, "table_status")
     scopes = shelf.table(ref, "scopes")
@@ -241,7 +233,7 @@ def _trust(ref: EditionRef, filters: Filters, judged_on: date) -> TrustAnswer:
     recorded = pairs.filter((pl.col("source") == "records") & (pl.col("status") == "closed"))
     fresh = freshness(
         table_status,
-        judged_on=judged_on,
+        judged_on=ref.as_of_at.date() if filters.judged_on is None else filters.judged_on,
         stale_days=policy.stale_days,
         last_record_on=_latest(recorded["period_end_on"]),
     )

@@ -13,6 +13,7 @@ import streamlit as st
 
 from dashboard import answers, shelf
 from dashboard.filters import Filters
+from dashboard.shelf import Offered
 from dashboard.wording_record import Latest, Moved, Said
 from pipelines.engine.edition_change import MOVED, Since, Told, edition_change, owner_changes
 from pipelines.errors import TrustError
@@ -101,31 +102,24 @@ class Verified:
         return sum(not ok for _, ok, _ in self.findings)
 
 
-def edition_count() -> int:
-    """How many files stand on the record, read or not."""
-    return len(shelf.on_offer(Workspace.at()))
-
-
-def record(filters: Filters, first: int = 0) -> RecordAnswer:
+def record(filters: Filters, offered: Offered, first: int = 0) -> RecordAnswer:
     """Which editions are there, and what did each say? ``first``: where this page of the list begins."""
     workspace = Workspace.at()
-    offered = shelf.on_offer(workspace)
-    current = shelf.current_id(workspace)
     lines = []
-    for edition_id, _ in offered[first : first + LISTED]:
-        line = Line(edition_id, edition_id == current, edition_id == filters.edition_id)
+    for edition_id, _ in offered.editions[first : first + LISTED]:
+        line = Line(edition_id, edition_id == offered.current_id, edition_id == filters.edition_id)
         try:
-            lines.append(_told_of(line, shelf.edition(workspace, edition_id), filters))
+            lines.append(_told_of(line, shelf.edition(workspace, edition_id), filters, offered))
         except TrustError as error:  # damaged, or of a version that lacks what a verdict needs
             lines.append(replace(line, problem=error.problem, remedy=error.remedy))
     read = shelf.edition(workspace, filters.edition_id)
     unreadable = {line.edition_id for line in lines if line.problem}
     return RecordAnswer(
         read=read,
-        edition_count=len(offered),
+        edition_count=len(offered.editions),
         unreadable_count=len(unreadable),
         lines=tuple(lines),
-        others=tuple(entry for entry in offered if entry[0] not in unreadable | {filters.edition_id}),
+        others=tuple(entry for entry in offered.editions if entry[0] not in unreadable | {filters.edition_id}),
         inputs=shelf.table(read, "inputs"),
         **_restated(read),
     )
@@ -144,7 +138,7 @@ def _restated(ref: EditionRef) -> dict[str, pl.DataFrame]:
     }
 
 
-def _told_of(line: Line, ref: EditionRef, filters: Filters) -> Line:
+def _told_of(line: Line, ref: EditionRef, filters: Filters, offered: Offered) -> Line:
     return replace(
         line,
         as_of_at=ref.as_of_at,
@@ -152,23 +146,23 @@ def _told_of(line: Line, ref: EditionRef, filters: Filters) -> Line:
         method_version=ref.method_version,
         input_digest=ref.input_digest,
         file_count=shelf.table(ref, "inputs").height,
-        verdict=answers.trust(_company(ref, filters)).verdict.state,
+        verdict=answers.trust(_company(ref, filters, offered)).verdict.state,
     )
 
 
-def _company(ref: EditionRef, filters: Filters) -> Filters:
+def _company(ref: EditionRef, filters: Filters, offered: Offered) -> Filters:
     """The company's own number in that edition: the calls asked for, or the first it has."""
-    offered = shelf.choices(ref).calls
-    calls = filters.calls if not offered or filters.calls in offered else offered[0]
-    return replace(filters, edition_id=ref.edition_id, scope=COMPANY_SCOPE, layer=calls[0], category=calls[1])
+    known = shelf.choices(ref).calls
+    layer, category = filters.calls if not known or filters.calls in known else known[0]
+    return Filters(ref.edition_id, COMPANY_SCOPE, layer, category, offered.judged_on(ref))
 
 
-def edition_before(filters: Filters) -> EditionRef | None:
+def edition_before(filters: Filters, offered: Offered) -> EditionRef | None:
     """The readable edition with the latest as-of before the one being read; None where there is none."""
     workspace = Workspace.at()
     read = shelf.edition(workspace, filters.edition_id)
     # An edition's name begins with its as-of, so that none has to be opened to be put in order.
-    names = sorted((name for name, _ in shelf.on_offer(workspace) if name[:16] < read.edition_id[:16]), reverse=True)
+    names = sorted((name for name, _ in offered.editions if name[:16] < read.edition_id[:16]), reverse=True)
     for name in names:
         try:
             return shelf.edition(workspace, name)
@@ -177,12 +171,12 @@ def edition_before(filters: Filters) -> EditionRef | None:
     return None
 
 
-def since(filters: Filters, other_id: str) -> SinceAnswer:
+def since(filters: Filters, other_id: str, offered: Offered) -> SinceAnswer:
     """What changed between the edition being read and another one? The older comes first whichever is read."""
     workspace = Workspace.at()
     refs = (shelf.edition(workspace, filters.edition_id), shelf.edition(workspace, other_id))
     older, newer = sorted(refs, key=lambda ref: (ref.as_of_at, ref.published_at))
-    then, now = (_said(_company(ref, filters)) for ref in (older, newer))
+    then, now = (_said(_company(ref, filters, offered)) for ref in (older, newer))
     return _since(older, newer, replace(filters, scope=COMPANY_SCOPE), then, now)
 
 
@@ -314,14 +308,14 @@ def table_file(ref: EditionRef, table: str, file_format: str) -> bytes:
     return buffer.getvalue()
 
 
-def latest_change(filters: Filters) -> Latest | None:
+def latest_change(filters: Filters, offered: Offered) -> Latest | None:
     """What changed last? Since the edition before for the company; else the last week of the scope's pipeline.
 
     None where no pipeline is told.
     """
-    older = edition_before(filters) if filters.scope == COMPANY_SCOPE else None
+    older = edition_before(filters, offered) if filters.scope == COMPANY_SCOPE else None
     if older is not None:
-        found = since(filters, older.edition_id)
+        found = since(filters, older.edition_id, offered)
         if found.since is not None:
             ends = (found.since.start_amount, found.since.end_amount)
             return Latest(found.period_label, older.as_of_at, *ends, found.totals)

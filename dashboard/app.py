@@ -6,6 +6,7 @@ import logging
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import streamlit as st
@@ -13,6 +14,7 @@ import streamlit as st
 from dashboard import filters, shelf, theme, wording_reconcile
 from dashboard.filters import Filters
 from dashboard.language import say
+from dashboard.shelf import Offered
 from dashboard.views import (
     data,
     deal,
@@ -53,37 +55,46 @@ def main() -> None:
     )
     st.html(f"<style>{theme.stylesheet(filters.is_dark())}</style>")
     st.logo(str(ASSETS / "icon.png"), size="medium")
-    chosen: list[Filters] = []
+    chosen: list[Asked] = []
     page = st.navigation(
         [
-            _page(trust.page, "Trust", "trust", chosen, default=True),
-            _page(forecasters.page, "Forecasters", "forecasters", chosen),
-            _page(forecaster.page, "One forecaster", "forecaster", chosen, hidden=True),
-            _page(deal.page, "One deal", "deal", chosen, hidden=True),
-            _page(pipeline.page, "Pipeline", "pipeline", chosen),
-            _page(miss.page, "Miss", "miss", chosen),
-            _page(outcomes.page, "Win / loss", "win-loss", chosen),
-            _page(value_added.page, "Value added", "value-added", chosen),
-            _page(reconcile.page, "Reconcile", "reconcile", chosen),
-            _page(record.page, "Record", "record", chosen),
-            _page(data.page, "Data", "data", chosen),
-            _page(start.page, "Bring data", "start", chosen),
-            _page(method.page, "Method", "method", chosen),
+            _page(_trust, "Trust", "trust", chosen, default=True),
+            _page(_of(forecasters.page), "Forecasters", "forecasters", chosen),
+            _page(_of(forecaster.page), "One forecaster", "forecaster", chosen, hidden=True),
+            _page(_of(deal.page), "One deal", "deal", chosen, hidden=True),
+            _page(_of(pipeline.page), "Pipeline", "pipeline", chosen),
+            _page(_of(miss.page), "Miss", "miss", chosen),
+            _page(_of(outcomes.page), "Win / loss", "win-loss", chosen),
+            _page(_of(value_added.page), "Value added", "value-added", chosen),
+            _page(_of(reconcile.page), "Reconcile", "reconcile", chosen),
+            _page(_record, "Record", "record", chosen),
+            _page(_of(data.page), "Data", "data", chosen),
+            _page(_of(start.page), "Bring data", "start", chosen),
+            _page(_of(method.page), "Method", "method", chosen),
         ],
         position="top",
     )
     with boundary():
         workspace = Workspace.at()
-        if shelf.current_id(workspace) is None or start.has_news(workspace):
-            start.first_use(workspace)
+        offered = shelf.on_offer(workspace)
+        if offered.current_id is None or start.has_news(workspace):
+            start.first_use(workspace, is_published=offered.current_id is not None)
             return
-        read = _ask(workspace)
-        if read is None:
+        asked = _ask(workspace, offered)
+        if asked is None:
             return
-        ref, asked = read
         chosen.append(asked)
         page.run()
-        _footer(ref)
+        _footer(asked.ref)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One run of a page: the edition it reads, what is asked of it, and the shelf as it stood when the run began."""
+
+    ref: EditionRef
+    filters: Filters
+    offered: Offered
 
 
 @contextmanager
@@ -111,16 +122,29 @@ def boundary() -> Iterator[None]:
         )
 
 
+def _trust(asked: Asked) -> None:
+    trust.page(asked.filters, asked.offered)
+
+
+def _record(asked: Asked) -> None:
+    record.page(asked.filters, asked.offered)
+
+
+def _of(view: Callable[[Filters], None]) -> Callable[[Asked], None]:
+    """A view that reads one edition and has no need of the shelf."""
+    return lambda asked: view(asked.filters)
+
+
 def _page(
-    view: Callable[[Filters], None],
+    view: Callable[[Asked], None],
     title: str,
     url_path: str,
-    chosen: list[Filters],
+    chosen: list[Asked],
     *,
     default: bool = False,
     hidden: bool = False,
 ) -> st.Page:
-    """A view becomes a page; it is called with the filters, which are chosen after the site map is known."""
+    """A view becomes a page; it is called with what is asked, which is chosen after the site map is known."""
     return st.Page(
         lambda: view(chosen[0]),
         title=say(title),
@@ -130,10 +154,10 @@ def _page(
     )
 
 
-def _ask(workspace: Workspace) -> tuple[EditionRef, Filters] | None:
+def _ask(workspace: Workspace, shelved: Offered) -> Asked | None:
     """Draw the header and the shared filters, and return the edition and what is asked of it; None where the edition
     that the URL names is not there or cannot be read, which is said instead."""
-    offered = shelf.on_offer(workspace)
+    offered = shelved.editions
     asked_for = filters.asked_edition()
     header = st.container(horizontal=True, vertical_alignment="center", key="header")
     with header:
@@ -150,14 +174,14 @@ def _ask(workspace: Workspace) -> tuple[EditionRef, Filters] | None:
         edition.unreadable(error, offered)
         return None
     with header:
-        asked = filters.choose(edition_id, shelf.choices(ref))
+        asked = replace(filters.choose(edition_id, shelf.choices(ref)), judged_on=shelved.judged_on(ref))
         take.offer(asked)
     with title:
         simulated = f" {SIMULATED}" if ref.is_simulated else ""
         st.markdown(f"**{theme.escape(ref.company_name or 'Forecast Trust')}**{simulated}")
     if edition_id != offered[0][0]:
         edition.banner(ref, offered[0][1])
-    return ref, asked
+    return Asked(ref, asked, shelved)
 
 
 def _footer(ref: EditionRef) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import TypeVar
 
 import streamlit as st
@@ -35,12 +36,14 @@ class Filters:
     """What a page is asked about: hashable, so that it keys every cached answer.
 
     ``scope`` is ``company`` or a person's id; ``layer`` and ``category`` say whose calls and which kind.
+    ``judged_on``: the day on which the edition's data are fresh or stale; None stands for its own as-of.
     """
 
     edition_id: str
     scope: str = COMPANY_SCOPE
     layer: str = "rep"
     category: str = "commit"
+    judged_on: date | None = None
 
     @property
     def calls(self) -> tuple[str, str]:

@@ -1,12 +1,15 @@
 """Which editions there are, which one is read, and what it lets a reader choose.
 
-The pointer is resolved once per script run; what an edition holds never changes, so its rows are cached for good.
+The pointer is resolved once per script run, by ``on_offer``, and what it named is handed down from there: a page that
+asked again could mix two editions, as another may be published at any moment. What an edition holds never changes, so
+its rows are cached for good.
 """
 
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
 
 import polars as pl
 import streamlit as st
@@ -26,8 +29,23 @@ current_id = editions.current_id
 """The edition that CURRENT names, unopened."""
 
 
-def on_offer(workspace: Workspace) -> tuple[tuple[str, str], ...]:
-    """(edition id, label) of every edition, the current one first and then the newest as-of; labels are unique.
+@dataclass(frozen=True)
+class Offered:
+    """The shelf at one moment. ``current_id``: what CURRENT named, None where nothing is published yet; ``editions``:
+    (edition id, label) of every edition, the current one first and then the newest as-of; labels are unique."""
+
+    current_id: str | None
+    editions: tuple[tuple[str, str], ...]
+
+    def judged_on(self, ref: EditionRef) -> date | None:
+        """The day freshness is judged on: today for the current edition of a real company, else its own (None)."""
+        if ref.is_simulated or ref.edition_id != self.current_id:
+            return None
+        return max(datetime.now(UTC).date(), ref.as_of_at.date())
+
+
+def on_offer(workspace: Workspace) -> Offered:
+    """The shelf as it stands now: once per run of a page.
 
     Named from the files alone: one damaged edition must not keep a reader from the others.
     """
@@ -36,7 +54,7 @@ def on_offer(workspace: Workspace) -> tuple[tuple[str, str], ...]:
     names.sort(key=lambda name: name != current)
     if current is not None and current not in names:
         names.insert(0, current)
-    return unique_labels([(name, _label(name)) for name in names])
+    return Offered(current, unique_labels([(name, _label(name)) for name in names]))
 
 
 def edition(workspace: Workspace, edition_id: str) -> EditionRef:

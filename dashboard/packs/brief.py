@@ -67,13 +67,15 @@ def write(
 
 
 def _filters(workspace: Workspace, edition_id: str | None, scope: str | None, calls: str | None) -> Filters:
-    chosen = edition_id or shelf.current_id(workspace)
+    shelved = shelf.on_offer(workspace)
+    chosen = edition_id or shelved.current_id
     if chosen is None:
         raise EditionError(
             f"The workspace {workspace.root} has no published edition to brief from.",
             f"Publish one first: forecast-trust publish --workspace {workspace.root}",
         )
-    offered = shelf.choices(shelf.edition(workspace, chosen))
+    ref = shelf.edition(workspace, chosen)
+    offered = shelf.choices(ref)
     scopes = {key: key for key, _ in offered.scopes} | {label: key for key, label in offered.scopes}
     if scope is not None and scope not in scopes:
         raise TrustError(
@@ -89,7 +91,8 @@ def _filters(workspace: Workspace, edition_id: str | None, scope: str | None, ca
         )
     first = offered.calls[0] if offered.calls else ("rep", "commit")
     layer, category = first if calls is None else named[calls]
-    return Filters(chosen, COMPANY_SCOPE if scope is None else scopes[scope], layer, category)
+    asked_scope = COMPANY_SCOPE if scope is None else scopes[scope]
+    return Filters(chosen, asked_scope, layer, category, shelved.judged_on(ref))
 
 
 def _known_period(workspace: Workspace, filters: Filters, period: str | None) -> str | None:

@@ -13,6 +13,7 @@ from dashboard.answers_record import LARGEST, LISTED, Line, RecordAnswer, SinceA
 from dashboard.charts.waterfall import Step, waterfall
 from dashboard.filters import EDITION, Filters, is_dark
 from dashboard.language import say
+from dashboard.shelf import Offered
 from dashboard.tables import Column
 from dashboard.views import parts
 from dashboard.wording_record import MOVEMENTS
@@ -23,20 +24,19 @@ from pipelines.measures import restated
 SINCE = "since"
 
 
-def page(filters: Filters) -> None:
-    answer = answers_record.record(filters, _first_listed())
+def page(filters: Filters, offered: Offered) -> None:
+    answer = answers_record.record(filters, offered, _first_listed(len(offered.editions)))
     st.title(wording_record.record_title(answer.edition_count, answer.unreadable_count), anchor=False)
     st.caption(wording_record.record_caption())
     _editions(answer)
-    _since(filters, answer)
+    _since(filters, answer, offered)
     _restated(answer)
     _verified(filters, answer)
     _downloads(answer)
 
 
-def _first_listed() -> int:
+def _first_listed(count: int) -> int:
     """Where the list begins: a dozen editions are told at once."""
-    count = answers_record.edition_count()
     if count <= LISTED:
         return 0
     starts = {wording_record.listed_from(start, LISTED, count): start for start in range(0, count, LISTED)}
@@ -73,13 +73,13 @@ def _row(line: Line) -> tuple[str | None, ...]:
     )
 
 
-def _since(filters: Filters, answer: RecordAnswer) -> None:
+def _since(filters: Filters, answer: RecordAnswer, offered: Offered) -> None:
     st.header(say("What changed since"), anchor=False)
     if not answer.others:
         st.markdown(wording_record.nothing_older())
         return
     ids = {label: edition_id for edition_id, label in answer.others}
-    before = answers_record.edition_before(filters)
+    before = answers_record.edition_before(filters, offered)
     labels = list(ids)
     usual = next((place for place, name in enumerate(ids.values()) if before and name == before.edition_id), 0)
     asked = st.query_params.get(SINCE)
@@ -88,7 +88,7 @@ def _since(filters: Filters, answer: RecordAnswer) -> None:
             theme.escape(say("Edition “{asked}” is not on this record; another one is compared with.", asked=asked))
         )
     chosen = st.selectbox(say("Compared with"), labels, index=usual, key=SINCE, bind="query-params", width=280)
-    found = answers_record.since(filters, ids[str(chosen)])
+    found = answers_record.since(filters, ids[str(chosen)], offered)
     chart, said = st.columns([3, 2], gap="large")
     with chart:
         if found.status == "ok":

@@ -6,7 +6,7 @@ import shlex
 
 import streamlit as st
 
-from dashboard import answers_start, shelf, tables, theme, wording_start
+from dashboard import answers_start, tables, theme, wording_start
 from dashboard.filters import Filters
 from dashboard.language import say
 from dashboard.tables import Column
@@ -27,7 +27,7 @@ POLL_SECONDS = 1.0
 
 def page(filters: Filters) -> None:
     """Beside an edition: further files, or the same one again."""
-    bring(Workspace.at(), "Bring a file")
+    bring(Workspace.at(), say("Bring a file"), is_published=True)
 
 
 def has_news(workspace: Workspace) -> bool:
@@ -37,7 +37,7 @@ def has_news(workspace: Workspace) -> bool:
     return job is not None and job.token == token
 
 
-def bring(workspace: Workspace, title: str) -> None:
+def bring(workspace: Workspace, title: str, *, is_published: bool) -> None:
     """Whatever comes next: the work that is going on, its outcome, the files that wait, or a place to drop some."""
     job = jobs.look(workspace)
     token = st.query_params.get(BATCH, "")
@@ -50,10 +50,10 @@ def bring(workspace: Workspace, title: str) -> None:
         _review(workspace, token)
     else:
         st.title(title, anchor=False)
-        _offer(workspace)
+        _offer(workspace, is_published=is_published)
 
 
-def _offer(workspace: Workspace) -> None:
+def _offer(workspace: Workspace, *, is_published: bool) -> None:
     has_landed = workspace.landing.exists()
     left, right = st.columns([3, 2], gap="large")
     with left:
@@ -75,7 +75,7 @@ def _offer(workspace: Workspace) -> None:
             st.query_params[BATCH] = inbox.receive(workspace, [(file.name, file.getbuffer()) for file in brought])
             st.rerun()
     with right:
-        if has_landed and shelf.current_id(workspace) is None:
+        if has_landed and not is_published:
             st.subheader(say("Publish what has landed"), anchor=False)
             if st.button(say("Publish"), type="primary", icon=":material/publish:"):
                 _begin(workspace, "publish")
@@ -267,10 +267,11 @@ def _on(workspace: Workspace, url_path: str = "") -> None:
     st.switch_page(page_, query_params={})
 
 
-def first_use(workspace: Workspace) -> None:
+def first_use(workspace: Workspace, *, is_published: bool) -> None:
     """The first page of a workspace without an edition. Errors of a page are told by the boundary around it."""
     try:
-        bring(workspace, wording_start.welcome_title(has_landed=workspace.landing.exists()))
+        title = wording_start.welcome_title(has_landed=workspace.landing.exists())
+        bring(workspace, title, is_published=is_published)
     except TrustError:
         # A batch whose mapping is wrong must not lock the reader out of bringing another.
         st.query_params.pop(BATCH, None)

@@ -11,6 +11,7 @@ from dashboard.charts.dots import Across, dotplot
 from dashboard.charts.track_record import OpenPeriod, track_record
 from dashboard.filters import Filters, is_dark
 from dashboard.language import say
+from dashboard.shelf import Offered
 from dashboard.tables import Column
 from dashboard.views import parts, scenario
 from dashboard.views.typed_line import asked_line
@@ -23,10 +24,10 @@ CHECKED = {True: ":blue[:material/check_circle:]", False: ":orange[:material/err
 SHOWN = 16
 
 
-def page(filters: Filters) -> None:
+def page(filters: Filters, offered: Offered) -> None:
     answer = answers.trust(filters)
     _verdict(answer)
-    _latest(filters, answer)
+    _latest(filters, answer, offered)
     if not answer.has_calls:
         _without_calls(answer, filters)
         return
@@ -85,9 +86,9 @@ def _verdict(answer: TrustAnswer) -> None:
         parts.said(sentence)
 
 
-def _latest(filters: Filters, answer: TrustAnswer) -> None:
+def _latest(filters: Filters, answer: TrustAnswer, offered: Offered) -> None:
     """What changed since the edition before, or in the last week, in one line; the record tells the rest."""
-    latest = answers_record.latest_change(filters)
+    latest = answers_record.latest_change(filters, offered)
     if latest is None:
         return
     with st.container(horizontal=True, vertical_alignment="center", key="latest"):

@@ -134,7 +134,7 @@ def _questions(filters: Filters, rep: str) -> dict[str, Callable[[], object]]:
         "Miss": lambda: answers_miss.miss(filters),
         "Value added": lambda: answers_value.value_added(filters),
         "Reconcile": lambda: answers_miss.reconcile(filters),
-        "Record": lambda: answers_record.record(filters),
+        "Record": lambda: answers_record.record(filters, shelf.on_offer(Workspace.at())),
     }
 
 

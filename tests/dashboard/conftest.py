@@ -32,6 +32,13 @@ def open_app(monkeypatch: pytest.MonkeyPatch) -> Open:
     return opened
 
 
+def at_page(at: AppTest, url_path: str) -> AppTest:
+    """Go to another page of the site map, as a click in the navigation does; ``AppTest`` knows pages by file alone."""
+    addresses = {info.get("url_pathname"): page_hash for page_hash, info in at._registered_pages.items()}
+    at._page_hash = addresses[url_path]
+    return at.run()
+
+
 @pytest.fixture(scope="session")
 def full_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A company whose forecasters differ. Read it; a test that alters a workspace makes its own."""

@@ -56,7 +56,11 @@ def page(view: str, filters: Filters, **query: str) -> AppTest:
     def script(view, filters):  # its source alone is run, without this module's imports
         from importlib import import_module
 
-        import_module(f"dashboard.views.{view}").page(filters)
+        from dashboard.shelf import on_offer
+        from pipelines.settings import Workspace
+
+        with_shelf = (on_offer(Workspace.at()),) if view == "trust" else ()
+        import_module(f"dashboard.views.{view}").page(filters, *with_shelf)
 
     at = AppTest.from_function(script, args=(view, filters), default_timeout=30)
     for name, value in query.items():
@@ -111,7 +115,7 @@ def test_a_quarter_whose_landings_are_known_is_on_the_record_and_not_expected(ch
     last = answers.trust(filters).record["period_start_on"][-1]
     # As of the last day of that quarter, as the edition of a spreadsheet is.
     on_its_last_day = replace(ref, open_period_start_on=last)
-    answer = answers._trust(on_its_last_day, filters, date(2026, 11, 18))
+    answer = answers._trust(on_its_last_day, filters)
     assert answer.record["period_start_on"][-1] == last
     assert answer.record.height == answer.summary.period_count == 8
     assert (answer.expected.call_amount, answer.context.period_label) == (None, None)

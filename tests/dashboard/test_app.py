@@ -112,7 +112,9 @@ def _one_page(name: str) -> None:
     view = import_module(f"dashboard.views.{name}")
     calls = shelf.choices(shelf.edition(workspace, shelf.current_id(workspace))).calls
     layer, category = calls[0] if calls else ("rep", "commit")
-    view.page(Filters(shelf.current_id(workspace), layer=layer, category=category))
+    filters = Filters(shelf.current_id(workspace), layer=layer, category=category)
+    with_shelf = (shelf.on_offer(workspace),) if name in ("trust", "record") else ()
+    view.page(filters, *with_shelf)
 
 
 def test_a_damaged_edition_is_two_sentences(open_app: Open, full_workspace: Path, tmp_path: Path) -> None:
@@ -351,7 +353,9 @@ def test_editions_are_offered_current_first_and_a_damaged_one_does_not_hide_the_
         (workspace.editions / f"{name}.duckdb").write_bytes(b"")
     (workspace.editions / ".building-x.duckdb").write_bytes(b"")
     workspace.current.write_text("20261108T235959Z-aaaaaaaaaaaa\n")
-    assert shelf.on_offer(workspace) == (
+    offered = shelf.on_offer(workspace)
+    assert offered.current_id == "20261108T235959Z-aaaaaaaaaaaa"
+    assert offered.editions == (
         ("20261108T235959Z-aaaaaaaaaaaa", "As of 8 Nov 2026"),
         ("20261109T180000Z-bbbbbbbbbbbb", "As of 9 Nov 2026, 18:00"),
         ("20261001T000000Z-cccccccccccc", "As of 30 Sep 2026"),

@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard import answers_record, wording_record
+from dashboard import answers_record, shelf, wording_record
 from dashboard.filters import Filters
 from dashboard.wording import TITLE_LENGTH
 from dashboard.wording_record import MOVEMENTS, Latest, Moved, Said
@@ -45,10 +45,12 @@ def in_company(company: tuple[Workspace, EditionRef, EditionRef], monkeypatch: p
 
 
 def _page(edition_id: str) -> None:
+    from dashboard import shelf
     from dashboard.filters import Filters
     from dashboard.views import record
+    from pipelines.settings import Workspace
 
-    record.page(Filters(edition_id))
+    record.page(Filters(edition_id), shelf.on_offer(Workspace.at()))
 
 
 def drawn(edition_id: str) -> AppTest:
@@ -58,16 +60,17 @@ def drawn(edition_id: str) -> AppTest:
 
 
 def test_editions_are_listed_with_what_they_said(company: tuple[Workspace, EditionRef, EditionRef]) -> None:
-    _, older, newer = company
-    answer = answers_record.record(Filters(newer.edition_id))
+    workspace, older, newer = company
+    offered = shelf.on_offer(workspace)
+    answer = answers_record.record(Filters(newer.edition_id), offered)
     assert [(line.edition_id, line.is_current, line.is_read) for line in answer.lines] == [
         (newer.edition_id, True, True),
         (older.edition_id, False, False),
     ]
     assert {line.verdict for line in answer.lines} == {"not_enough_history"}
     assert [name for name, _ in answer.others] == [older.edition_id]
-    assert answers_record.edition_before(Filters(newer.edition_id)) == older
-    assert answers_record.edition_before(Filters(older.edition_id)) is None
+    assert answers_record.edition_before(Filters(newer.edition_id), offered) == older
+    assert answers_record.edition_before(Filters(older.edition_id), offered) is None
 
 
 def test_one_that_cannot_be_read_is_named_among_them(company: tuple[Workspace, EditionRef, EditionRef]) -> None:
@@ -75,7 +78,7 @@ def test_one_that_cannot_be_read_is_named_among_them(company: tuple[Workspace, E
     damaged = workspace.editions / "20200101T000000Z-000000000000.duckdb"
     damaged.write_bytes(b"not a database" * 1000)
     try:
-        answer = answers_record.record(Filters(newer.edition_id))
+        answer = answers_record.record(Filters(newer.edition_id), shelf.on_offer(workspace))
         at = drawn(newer.edition_id)
     finally:
         damaged.unlink()
@@ -89,9 +92,9 @@ def test_one_that_cannot_be_read_is_named_among_them(company: tuple[Workspace, E
 def test_the_changes_add_up_whichever_edition_is_read(
     company: tuple[Workspace, EditionRef, EditionRef], reads_newer: bool
 ) -> None:
-    _, older, newer = company
+    workspace, older, newer = company
     read, other = (newer, older) if reads_newer else (older, newer)
-    found = answers_record.since(Filters(read.edition_id), other.edition_id)
+    found = answers_record.since(Filters(read.edition_id), other.edition_id, shelf.on_offer(workspace))
     assert (found.older, found.newer, found.status) == (older, newer, "ok")
     assert found.since is not None
     moved = sum((total.amount for total in found.totals), Decimal(0))
@@ -104,11 +107,12 @@ def test_the_changes_add_up_whichever_edition_is_read(
 def test_the_latest_change_is_since_the_edition_before_or_else_of_the_last_week(
     company: tuple[Workspace, EditionRef, EditionRef],
 ) -> None:
-    _, older, newer = company
-    since = answers_record.latest_change(Filters(newer.edition_id))
+    workspace, older, newer = company
+    offered = shelf.on_offer(workspace)
+    since = answers_record.latest_change(Filters(newer.edition_id), offered)
     assert since is not None
     assert since.older_as_of_at == older.as_of_at
-    week = answers_record.latest_change(Filters(older.edition_id))
+    week = answers_record.latest_change(Filters(older.edition_id), offered)
     assert week is not None
     assert week.older_as_of_at is None
     assert week.start_amount + sum((row.amount for row in week.totals), Decimal(0)) == week.end_amount
