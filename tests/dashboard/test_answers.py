@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import FrozenInstanceError, replace
-from datetime import date
 from decimal import Decimal
 
 import pytest
