@@ -290,7 +290,7 @@ def climbed(
     }
     calls = ladder.ladder_calls(
         tables,
-        states=states([]) if looks is None else looks,
+        states=[states([]) if looks is None else looks],
         defaults=pl.DataFrame({"stage": ["Proposal"], "default_probability_rate": [0.5]}),
         won=pl.DataFrame({"period_start_on": [start], "amount": [Decimal(200)]}, schema_overrides={"amount": MONEY}),
         policy=DEFAULT_POLICY,

@@ -130,16 +130,29 @@ def consistency_draws(
     w = np.ones_like(x) if weights is None else np.asarray(weights, dtype=float)
     values, place = np.unique(x, return_inverse=True)
     _, period = np.unique(np.asarray(periods), return_inverse=True)
+    period_count = int(period.max()) + 1
     generator = np.random.default_rng(seed)
-    centre = special.ndtri(x) * np.sqrt(1 + factor_sd**2)
+    # A draw asks for one chance per distinct forecast and period, and a sum per distinct forecast: of the deals nothing
+    # but whether each was won.
+    centre = special.ndtri(values) * np.sqrt(1 + factor_sd**2)
+    cell = (place * period_count + period).astype(np.int32)
+    total = np.bincount(place, w, values.size)
+    has_weight = total > 0
+    level_of = np.maximum(np.cumsum(has_weight) - 1, 0)
+    mass = float(w.sum())
     curves = np.empty((draws, values.size))
     scores = np.empty(draws)
+    level, chance = np.empty(x.size), np.empty(x.size)
     for draw in range(draws):
-        shock = factor_sd * generator.standard_normal(int(period.max()) + 1)
-        y = (generator.random(x.size) < special.ndtr(centre + shock[period])).astype(float)
-        curves[draw] = _isotonic(place, values.size, y, w)
-        fitted = curves[draw][place]
-        scores[draw] = np.average((x - y) ** 2, weights=w) - np.average((fitted - y) ** 2, weights=w)
+        shock = factor_sd * generator.standard_normal(period_count)
+        np.take(special.ndtr(centre[:, None] + shock[None, :]).ravel(), cell, out=chance)
+        won = np.flatnonzero(generator.random(out=level) < chance)
+        sums = np.bincount(place[won], w[won], values.size)
+        mean = sums[has_weight] / total[has_weight]
+        curve = np.asarray(isotonic_regression(mean, weights=total[has_weight]).x, dtype=float)[level_of]
+        curves[draw] = curve
+        # Of an outcome y, 0 or 1, (x − y)² − (f − y)² = x² − f² − 2y(x − f).
+        scores[draw] = (total @ (values**2 - curve**2) - 2 * sums @ (values - curve)) / mass
     return curves, scores
 
 

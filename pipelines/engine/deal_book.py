@@ -15,7 +15,18 @@ import numpy.typing as npt
 import polars as pl
 from scipy import sparse, special
 
-from pipelines.engine.competing_risks import Floats, Whole, WinPolicy, spell_arrays, win_odds, win_probabilities
+from pipelines.engine.competing_risks import (
+    AGE_BAND,
+    Floats,
+    Past,
+    Whole,
+    WinPolicy,
+    dense_codes,
+    key_code,
+    spell_arrays,
+    win_odds,
+    win_probabilities,
+)
 from pipelines.engine.deal_draws import (
     AmountChange,
     OpenDeals,
@@ -257,7 +268,11 @@ def make_book(
         pl.col("final_amount").cast(pl.Float64),
         entry_days=age,
         exit_days=age + pl.col("follow_up_days").cast(pl.Float64),
-        stage_code=pl.col("stage").rank("dense").fill_null(0).cast(pl.Int64),
+    )
+    words = {key for keys, _ in policy.win.ladder for key in keys} - {AGE_BAND}
+    plain = deals.with_columns(pl.Series("stage_code", dense_codes(deals["stage"])))
+    deals = plain.with_columns(
+        pl.Series(key_code(key), dense_codes(deals[key])) for key in sorted(words - {"stage"}) if key in deals.columns
     )
     is_now = pl.col("period_start_on") == period_start_on
     now, spells = deals.filter(is_now), deals.filter(~is_now)
@@ -267,20 +282,18 @@ def make_book(
     horizon_days: dict[date, float] = dict(inputs.periods.select("period_start_on", "horizon_days").iter_rows())
     given = "given_probability_rate" in deals.columns
     arrays = None if given else spell_arrays(spells, policy.win)
-    if arrays is not None:
-        for rung in range(len(policy.win.ladder)):
-            arrays.order(rung)
-    starts = spells["period_start_on"].to_numpy()
+    place = spells["period_start_on"].replace_strict(past, list(range(len(past))), return_dtype=pl.Int64).to_numpy()
+    before = None if arrays is None else Past(arrays, place)
     stages, amounts = spells["stage_code"].to_numpy(), spells["amount"].to_numpy()
     landed = spells.select(pl.when(pl.col("outcome") == "won").then("final_amount")).to_series().to_numpy()
     periods = []
     for index, start in enumerate(past):
-        own = starts == np.datetime64(start)
-        if arrays is None:
+        own = place == index
+        if arrays is None or before is None:
             probability = spells["given_probability_rate"].cast(pl.Float64).to_numpy()[own]
         else:
             probability = win_odds(
-                arrays.take(own), arrays.take(~own), float(horizon_days[start]), policy.win
+                arrays.take(own), before.without(index), float(horizon_days[start]), policy.win
             ).probability
         usable = np.isfinite(probability) & (amounts[own] > 0)
         stage, amount = stages[own][usable], amounts[own][usable]
@@ -303,10 +316,12 @@ def make_book(
     x = probit(modelled["win_probability_rate"].to_numpy(), modelled["spell_count"].cast(pl.Float64).to_numpy())
     stage, amount = modelled["stage_code"].to_numpy(), modelled["amount"].to_numpy()
     open_deals = OpenDeals(modelled["owner"].cast(pl.Int64).to_numpy(), stage, amount, x)
-    days, columns = float(horizon_days[period_start_on]), now.columns
+    days, columns = float(horizon_days[period_start_on]), plain.columns
 
     def odds_of(changed: pl.DataFrame) -> pl.DataFrame:
-        return _with_odds(changed.select(columns), spells, days, policy)
+        # Deals as they might be have other words than they are coded by.
+        words_alone = spells.select(name for name in columns if name != "stage_code")
+        return _with_odds(changed.select(columns), words_alone, days, policy)
 
     worth = amount * mean_factor[stage]
     return Book(policy, members, owners.height, change, fresh, shock, every, modelled, open_deals, worth, odds_of)

@@ -62,9 +62,11 @@ class AmountChange:
         square = np.array([(self.factors[s : s + c] ** 2).mean() for s, c in zip(self.start, self.count, strict=True)])
         return mean, square
 
-    def draw(self, stage: Whole, rng: np.random.Generator) -> Floats:
-        pick = self.start[stage] + (rng.random(len(stage)) * self.count[stage]).astype(np.int64)
-        drawn: Floats = self.factors[pick]
+    def draw(self, stage: Whole, rng: np.random.Generator, times: Whole) -> Floats:
+        """A factor for each time that a deal of a ``stage`` is won: as many of each as ``times`` says."""
+        pick = rng.random(int(times.sum()))
+        pick *= np.repeat(self.count[stage].astype(float), times)
+        drawn: Floats = self.factors[pick.astype(np.int64) + np.repeat(self.start[stage], times)]
         return drawn
 
 
@@ -242,9 +244,14 @@ def draw_deals(
             # From a cell of deals × draws to one of owners × draws: the same draw, another row.
             cells.append(flat + np.repeat((deals.owner[part] - lowest - np.arange(size)) * draws, count))
             counts.append(count)
-        times = np.concatenate(counts)
-        worth = np.repeat(deals.amount[begin:end], times)
-        worth *= change.draw(np.repeat(deals.stage[begin:end], times), rng)
+        worth = np.empty(sum(len(part) for part in cells))
+        done = 0
+        for first, times in zip(range(begin, end, step), counts, strict=True):
+            part = slice(first, min(first + step, end))
+            paid = slice(done, done + int(times.sum()))
+            factors = change.draw(deals.stage[part], rng, times)
+            np.multiply(np.repeat(deals.amount[part], times), factors, out=worth[paid])
+            done = paid.stop
         added = np.bincount(np.concatenate(cells), worth, minlength=(highest - lowest + 1) * draws)
         total[lowest : highest + 1] += added.reshape(-1, draws)
     packed = np.concatenate(bits) if bits else np.zeros((0, (draws + 7) // 8), dtype=np.uint8)

@@ -110,12 +110,50 @@ def match(won: pl.DataFrame, bookings: pl.DataFrame, policy: Policy) -> tuple[li
     return deals, _several_deals(deals, left, policy)
 
 
+@dataclass(frozen=True)
+class Plain:
+    """``pairs``: one row per deal that one line alone is booked for, by its id, both with an amount: the columns of
+    both, the line's names with ``line_``. ``won``, ``bookings``: all the others, which need a closer look."""
+
+    pairs: pl.DataFrame
+    won: pl.DataFrame
+    bookings: pl.DataFrame
+
+
+def plain_pairs(won: pl.DataFrame, bookings: pl.DataFrame) -> Plain:
+    """**The deals whose booking leaves no question.** Nearly all of a large company's: one line names the opportunity,
+    no other line does, alone or among several, and what it books is more than nothing.
+
+    Such a deal is booked and its line used by the first step of ``match``; neither can be part of any later one.
+    """
+    named = bookings["opportunity_id"].drop_nulls().value_counts()
+    is_known = pl.col("opportunity_id").is_in(won["opportunity_id"].implode())
+    texts = named.filter(~is_known)["opportunity_id"].to_list()
+    shared = pl.Series([part for text in texts for part in _BETWEEN_IDS.split(text)], dtype=pl.String)
+    is_shared = pl.col("opportunity_id").is_in(shared.implode())
+    once = named.filter(is_known, ~is_shared, pl.col("count") == 1)["opportunity_id"]
+    deals = won.filter(
+        pl.col("opportunity_id").is_in(once.implode()),
+        pl.col("crm_amount").is_not_null(),
+        pl.col("opportunity_id").is_unique(),
+    )
+    lines = bookings.filter(pl.col("booked_amount") > 0).rename(lambda name: f"line_{name}")
+    pairs = deals.join(lines, left_on="opportunity_id", right_on="line_opportunity_id", how="inner")
+    paired = pairs["opportunity_id"].implode()
+    return Plain(
+        pairs,
+        won.filter(~pl.col("opportunity_id").is_in(paired)),
+        bookings.filter(~pl.col("opportunity_id").is_in(paired).fill_null(value=False)),
+    )
+
+
 def matched_lines(won: pl.DataFrame, bookings: pl.DataFrame, policy: Policy) -> pl.DataFrame:
     """One row per booking line and won opportunity it belongs to (null: none), in cents that add up to the ledger.
 
     ``owner_id, closed_on``: of that opportunity. Columns and types: ``LINES_SCHEMA``.
     """
-    deals, left = match(won, bookings, policy)
+    plain = plain_pairs(won, bookings)
+    deals, left = match(plain.won, plain.bookings, policy)
     rows: list[tuple[object, ...]] = [
         (
             line.booking_id,
@@ -130,7 +168,18 @@ def matched_lines(won: pl.DataFrame, bookings: pl.DataFrame, policy: Policy) -> 
         for line in deal.lines
     ]
     rows += [(line.booking_id, None, None, None, line.booked_on, money_of(line.cents), None) for line in left]
-    return pl.DataFrame(rows, schema=LINES_SCHEMA, orient="row").sort("booking_id", "opportunity_id")
+    by_id = plain.pairs.select(
+        "opportunity_id",
+        "owner_id",
+        "closed_on",
+        booking_id="line_booking_id",
+        booked_on="line_booked_on",
+        booked_amount="line_booked_amount",
+        matched_by=pl.lit("id"),
+    )
+    others = pl.DataFrame(rows, schema=LINES_SCHEMA, orient="row")
+    found = pl.concat([others, by_id.select(*LINES_SCHEMA).cast(LINES_SCHEMA)])  # type: ignore[arg-type]
+    return found.sort("booking_id", "opportunity_id")
 
 
 def agree(one: int, other: int, policy: Policy) -> bool:

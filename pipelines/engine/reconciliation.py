@@ -27,7 +27,7 @@ from decimal import Decimal
 import polars as pl
 
 from pipelines.contracts import MONEY
-from pipelines.engine.matching import Line, Won, agree, match, money_of
+from pipelines.engine.matching import Line, Won, agree, match, money_of, plain_pairs
 from pipelines.errors import EditionError
 from pipelines.policy import Policy
 
@@ -70,12 +70,77 @@ def reconciliation(
     ``age_days``: days from the day it was won or booked to ``as_of_on``; null when matched.
     Order of rows in makes no difference. Errors: none; empty frames give an empty frame.
     """
-    deals, left = match(won, bookings, policy)
+    plain = plain_pairs(won, bookings)
+    deals, left = match(plain.won, plain.bookings, policy)
     starts = sorted((row["period_start_on"], row["period_end_on"]) for row in periods.iter_rows(named=True))
     reach = books_reach(bookings, as_of_on)
     rows = [_deal_row(deal, starts, as_of_on, reach, policy) for deal in deals]
     rows += [_line_row(line, starts, as_of_on) for line in left]
-    return pl.DataFrame(rows, schema=SCHEMA, orient="row").sort("record_kind", "record_id")
+    told = pl.DataFrame(rows, schema=SCHEMA, orient="row")
+    return pl.concat([told, _plain_rows(plain.pairs, starts, as_of_on, policy)]).sort("record_kind", "record_id")
+
+
+def _plain_rows(
+    pairs: pl.DataFrame, periods: Sequence[tuple[date, date]], as_of_on: date, policy: Policy
+) -> pl.DataFrame:
+    """``_deal_row`` of deals with one line, both with an amount and the line's above nothing: all of them at once."""
+    cents = {"claimed": "crm_amount", "booked": "line_booked_amount"}
+    if "line_closing_amount" in pairs.columns:
+        cents["at_closing"] = "line_closing_amount"
+    known = pairs.with_columns(
+        **{name: (pl.col(column).cast(pl.Decimal(38, 2)) * 100).cast(pl.Int64) for name, column in cents.items()},
+        won_in=_period_of("closed_on", periods),
+        booked_in=_period_of("line_booked_on", periods),
+    )
+    if "at_closing" not in cents:
+        known = known.with_columns(at_closing=pl.lit(None, pl.Int64))
+    claimed, booked = pl.col("claimed"), pl.col("booked")
+    by_rate = pl.when(pl.col("at_closing") != booked).then(pl.col("at_closing") - booked)
+    room = pl.max_horizontal(
+        pl.lit(float(policy.match_amount_cents)), policy.match_amount_rate * claimed.abs().cast(pl.Float64)
+    )
+    kind = (
+        pl.when((claimed - booked).abs() <= room)
+        .then(
+            pl.when(pl.col("won_in").eq_missing(pl.col("booked_in")))
+            .then(pl.lit("matched"))
+            .otherwise(pl.lit("timing"))
+        )
+        .when((claimed - booked - pl.col("by_rate")).abs() <= room)
+        .then(pl.lit("rate"))
+        .when(booked < claimed)
+        .then(pl.lit("partial"))
+        .otherwise(pl.lit("amount"))
+    )
+    told = known.with_columns(by_rate=by_rate).with_columns(break_kind=kind)
+    age = (pl.lit(as_of_on) - pl.col("closed_on")).dt.total_days()
+    return told.select(
+        "opportunity_id",
+        "account_name",
+        "owner_id",
+        "closed_on",
+        "crm_amount",
+        "break_kind",
+        record_id="opportunity_id",
+        record_kind=pl.lit("opportunity"),
+        booking_ids="line_booking_id",
+        booked_on="line_booked_on",
+        period_start_on="won_in",
+        booked_amount="line_booked_amount",
+        credit_amount=pl.lit(None, MONEY),
+        difference_amount=pl.col("crm_amount") - pl.col("line_booked_amount"),
+        rate_amount=(pl.col("by_rate").cast(pl.Decimal(38, 2)) / 100).cast(MONEY),
+        matched_by=pl.lit("id"),
+        age_days=pl.when(pl.col("break_kind") != "matched").then(age),
+    ).select(pl.col(name).cast(kind) for name, kind in SCHEMA.items())
+
+
+def _period_of(column: str, periods: Sequence[tuple[date, date]]) -> pl.Expr:
+    """First day of the period that holds the day; null outside of all."""
+    found = pl.lit(None, pl.Date)
+    for start, end in reversed(periods):
+        found = pl.when(pl.col(column).is_between(start, end)).then(pl.lit(start)).otherwise(found)
+    return found
 
 
 def books_reach(bookings: pl.DataFrame, as_of_on: date) -> date | None:

@@ -18,6 +18,7 @@ from pipelines.engine.matching import matched_lines
 from pipelines.engine.miss import as_known, called_category, called_deals
 from pipelines.engine.projection import Range, Share, bridge, share_of_base
 from pipelines.finance_contracts import FINANCE_TABLES, CallBookings, ProjectionBridge
+from pipelines.measures.miss import STATES
 from pipelines.measures.spans import projection
 from pipelines.policy import COMPANY_SCOPE, Policy
 from pipelines.warehouse.books import booked_periods
@@ -175,7 +176,7 @@ def _timing(
     policy: Policy,
 ) -> dict[tuple[date, str], Decimal]:
     """(period, scope) → pulled in less pushed out after this week, of the deals that a call stands for."""
-    states = deal_states(prepared, [week], policy).filter(pl.col("outcome").is_not_null())
+    states = deal_states(prepared, [week], policy, columns=STATES).filter(pl.col("outcome").is_not_null())
     known = as_known(states, known_since(prepared), stage_defaults(prepared))
     if category is None or known.is_empty():
         return {}

@@ -6,7 +6,7 @@ called by then account for nine tenths of what landed: half a company's managers
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 
 import polars as pl
@@ -32,7 +32,7 @@ CALLS: dict[str, pl.DataType | type[pl.DataType]] = {
 def ladder_calls(
     tables: Mapping[str, pl.DataFrame],
     *,
-    states: pl.DataFrame,
+    states: Iterable[pl.DataFrame],
     defaults: pl.DataFrame,
     won: pl.DataFrame | None,
     policy: Policy,
@@ -42,9 +42,9 @@ def ladder_calls(
     """Scope × step × week × closed period, as ``engine.value_added`` asks for; scopes: the company, and teams of
     managers who do not sit below one another.
 
-    ``states``: warehouse.deal_states; ``defaults``: stage → ``default_probability_rate``; ``won``: what deals say the
-    company won per period, null where no deal is known (the reps' records then add up). ``model``: ``scope,
-    week_of_period, period_start_on, forecast_amount``.
+    ``states``: warehouse.deal_states, whole weeks in each frame; ``defaults``: stage → ``default_probability_rate``;
+    ``won``: what deals say the company won per period, null where no deal is known (the reps' records then add up).
+    ``model``: ``scope, week_of_period, period_start_on, forecast_amount``.
     """
     weeks = [week for _, week in policy.horizon_weeks]
     closed = tables["periods"].filter(pl.col("status") == "closed")["period_start_on"].to_list()
@@ -61,11 +61,12 @@ def ladder_calls(
         "period_start_on", "actual_amount", scope="forecaster_id"
     )
     actuals = pl.concat([company, teams.unique(["scope", "period_start_on"]).select(company.columns)])
+    led = teams["scope"].unique().sort()
     said = [
         _company_steps(on_top, company),
         on_top.filter(pl.col("layer") == "manager").select(*_said("manager", scope=pl.col("forecaster_id"))),
         _team_rollup(on_top.filter(pl.col("layer") == "rep"), teams, members),
-        _stage_weighted(states, defaults, members, [COMPANY_SCOPE, *teams["scope"].unique().sort()]),
+        *(_stage_weighted(part, defaults, members, [COMPANY_SCOPE, *led]) for part in states),
         _at_every_week(naive_forecasts(_with_gaps(actuals, closed), periods_per_year), weeks),
     ]
     if model is not None:

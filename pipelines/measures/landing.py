@@ -234,7 +234,7 @@ def landing_facts(
     since = known_since(prepared)
     facts = LandingFacts(
         states_at=lambda week: deal_states(prepared, [week], policy, columns=STATES),
-        seen=periods_seen(prepared, weeks),
+        seen=periods_seen(prepared, weeks, policy),
         looks=looks.filter(pl.col("week_of_period").is_in(weeks)),
         calls=chosen.select("period_start_on", "week_of_period", "forecaster_id", "forecast_amount"),
         recorded=records.unique(["period_start_on", "forecaster_id"]).select(

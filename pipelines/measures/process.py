@@ -35,6 +35,17 @@ from pipelines.warehouse.history import Prepared
 BAND_DRAWS = 200
 """Draws of the consistency band: its 5 % point moves by a hundredth between seeds, and publishing stays quick."""
 
+STATES = (
+    "period_start_on", "week_of_period", "opportunity_id", "until_at", "period_status", "lock_owner_id", "lock_stage",
+    "lock_probability_rate", "lock_amount", "lock_close_on", "is_due", "won_by_week", "existed", "age_days",
+    "sales_motion", "outcome", "end_amount",
+)  # fmt: skip
+WEIGHED = (
+    "period_start_on", "week_of_period", "opportunity_id", "lock_owner_id", "lock_stage", "lock_probability_rate",
+    "lock_amount", "is_due", "won_by_week", "existed",
+)  # fmt: skip
+"""What is fetched of ``deal_states``, and of it for the forecast that weights the pipeline."""
+
 MANY_LOOKS = 20_000
 FEWER_DRAWS = 100
 """Beyond that many looks at deals the band is a hair's breadth, and half the draws place it as well."""
@@ -56,15 +67,17 @@ def process_tables(
     Teams are compared at the lock week only; the company at every horizon week.
     """
     now, week = prepared.open_period_start_on, prepared.open_period_week
-    weeks = {policy.lock_week, *(week for _, week in policy.horizon_weeks), *([] if week is None else [week])}
-    states = deal_states(prepared, weeks, policy)
+    looked_at = {policy.lock_week, *([] if week is None else [week])}
+    states = deal_states(prepared, looked_at, policy, columns=STATES)
+    every = sorted({week for _, week in policy.horizon_weeks} | looked_at)
     lives, exits, defaults = deal_lives(prepared, policy), stage_exits(prepared), stage_defaults(prepared)
     closed = tables["periods"].filter(pl.col("status") == "closed").sort("period_start_on")["period_start_on"].to_list()
     per_year = periods_per_year(tables["periods"])
     known = _leaks(prepared, lives)
     calls = ladder_calls(
         tables,
-        states=states if trusted(known) else states.clear(),
+        # A week at a time: those of all weeks together fill gigabytes.
+        states=(deal_states(prepared, [each], policy, columns=WEIGHED) for each in every if trusted(known)),
         defaults=defaults,
         won=None if lives.is_empty() else company_actuals(prepared),
         policy=policy,

@@ -112,6 +112,8 @@ class Prepared:
     actual_source: str
     input_digest: str
     is_simulated: bool
+    laid_weeks: frozenset[int] | None = None
+    """Weeks of the periods of which ``deal_states`` has laid down the deals, so that they are looked up once."""
 
     def __enter__(self) -> Prepared:
         return self

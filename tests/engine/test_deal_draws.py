@@ -106,7 +106,7 @@ def test_variance_with_shock_is_chance_plus_common() -> None:
 def test_amount_changes_follow_their_stage() -> None:
     change = AmountChange.of(np.array([0] * 10 + [1] * 10), np.array([2.0] * 10 + [0.5] * 10), 3)
     np.testing.assert_allclose(change.moments()[0], [2, 0.5, 1.25])  # the third stage never won: all together
-    drawn = change.draw(np.array([0, 1, 0, 1]), np.random.default_rng(1))
+    drawn = change.draw(np.array([0, 1, 0, 1]), np.random.default_rng(1), np.ones(4, dtype=np.int64))
     np.testing.assert_allclose(drawn, [2, 0.5, 2, 0.5])
 
 

@@ -87,6 +87,9 @@ ends as (
         on versions.valid_from_at < calendar.freeze_at
         and versions.valid_to_at >= calendar.freeze_at
     where calendar.period_start_on in (select period_start_on from weeks where status = 'closed')
+        -- Whatever was open at a week of the period closed after its start: all who closed before are another period's.
+        and versions.is_closed
+        and (versions.is_won or versions.valid_from_at >= cast(calendar.period_start_on as timestamp))
 ),
 
 final as (
