@@ -135,13 +135,29 @@ def simulate(out_dir: Path, reps: int, quarters: int, seed: int, layout: str) ->
 @click.option("--as", "table", type=click.Choice(sorted(INPUT_TABLES)), help="What the files are, if not recognised.")
 @click.option("--mapping", help="A preset (salesforce, hubspot, dynamics, generic) or a mapping file (TOML).")
 @click.option("--extracted-at", type=Instant(), help="When the export was taken, if its rows do not say.")
+@click.option("--full-extract", is_flag=True, help="These are all opportunities: those of before that are absent go.")
+@click.option("--insist", is_flag=True, help="With --full-extract: believe it however many are absent.")
 @_speaks_plainly
 def ingest(
-    paths: tuple[Path, ...], workspace: Path, table: str | None, mapping: str | None, extracted_at: datetime | None
+    paths: tuple[Path, ...],
+    workspace: Path,
+    table: str | None,
+    mapping: str | None,
+    extracted_at: datetime | None,
+    *,
+    full_extract: bool,
+    insist: bool,
 ) -> None:
     """Land files or folders. The same file twice changes nothing."""
     reports = runs.ingest(
-        Workspace.at(workspace), paths, Spoken(), table=table, mapping=mapping, extracted_at=extracted_at
+        Workspace.at(workspace),
+        paths,
+        Spoken(),
+        table=table,
+        mapping=mapping,
+        extracted_at=extracted_at,
+        full_extract=full_extract,
+        insist=insist,
     )
     _print_reports(reports)
     if any(report.status == "failed" for report in reports):
@@ -154,6 +170,9 @@ def _print_reports(reports: list[FileReport]) -> None:
             click.echo(f"{report.file_name}: {report.status}", err=True)
             click.echo(f"  {report.problem}", err=True)
             click.echo(f"  {report.remedy}", err=True)
+            continue
+        if report.status == "claimed":
+            click.echo(f"{report.file_name}: {' '.join(report.notes)}")
             continue
         money = "" if report.rejected_amount is None else f" (standing for {report.rejected_amount:,})"
         line = (

@@ -103,7 +103,10 @@ class Opportunities(dy.Schema):
 
 
 class OpportunityHistory(dy.Schema):
-    """One row per changed field of an opportunity; values are text in canonical form."""
+    """One row per changed field of an opportunity; values are text in canonical form.
+
+    ``recorded_at``: when the change was written down, where that was later than ``changed_at``.
+    """
 
     opportunity_id = _text(required=True)
     changed_at = _instant(required=True)
@@ -111,10 +114,14 @@ class OpportunityHistory(dy.Schema):
     old_value = _text()
     new_value = _text()
     changed_by = _text()
+    recorded_at = _instant()
 
 
 class OpportunityStates(dy.Schema):
-    """One row per state of an opportunity after a change; a column left empty says nothing of that field."""
+    """One row per state of an opportunity after a change; a column left empty says nothing of that field.
+
+    ``recorded_at``: when the state was written down, where that was later than ``changed_at``.
+    """
 
     opportunity_id = _text(required=True)
     changed_at = _instant(required=True)
@@ -124,6 +131,7 @@ class OpportunityStates(dy.Schema):
     probability_rate = _share()
     forecast_category = _one_of(FORECAST_CATEGORIES)
     owner_id = _text()
+    recorded_at = _instant()
 
 
 class ForecastSubmissions(dy.Schema):

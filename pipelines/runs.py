@@ -55,13 +55,25 @@ def ingest(
     table: str | None = None,
     mapping: str | None = None,
     extracted_at: datetime | None = None,
+    full_extract: bool = False,
+    insist: bool = False,
 ) -> list[FileReport]:
     """Land files or folders. One bad file stops itself alone; the same file twice changes nothing.
 
+    ``full_extract``, ``insist``: see ``ingest_paths``.
     Errors: WorkspaceError when the workspace cannot be written or another process is writing it.
     """
     workspace.create()
-    return ingest_paths(workspace, paths, table=table, mapping=mapping, extracted_at=extracted_at, progress=progress)
+    return ingest_paths(
+        workspace,
+        paths,
+        table=table,
+        mapping=mapping,
+        extracted_at=extracted_at,
+        full_extract=full_extract,
+        insist=insist,
+        progress=progress,
+    )
 
 
 def publish(

@@ -15,6 +15,7 @@ from random import Random
 from typing import Any
 
 import duckdb
+import polars as pl
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -24,6 +25,7 @@ from pipelines.settings import Workspace
 from pipelines.warehouse import history, kept
 from pipelines.warehouse.kept import Kept
 from pipelines.warehouse.kept_groups import GROUPS
+from pipelines.warehouse.landing import Landing
 from tests.test_history import BEGIN, SPAN_HOURS, STAGES, TODAY, Deal, a_company, a_value, as_text, everything
 from tests.warehouse_help import at, day, land, land_all
 
@@ -34,6 +36,8 @@ def sizes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kept, "FEW_RATE", kept.FEW_RATE)
     monkeypatch.setattr(kept, "BATCH", kept.BATCH)
 
+
+LATELY = (timedelta(0), timedelta(hours=-3), timedelta(days=12))
 
 FEW = settings(
     max_examples=4,
@@ -56,6 +60,9 @@ def content(workspace: Workspace, as_of: datetime | None, *, told: list[str] | N
         for group in GROUPS:
             rows = built.engine.frame(f"select * from {group.kept}")
             tables[f"kept {group.kept}"] = sorted(repr(row) for row in rows.rows())
+        for name in ("version_corrections", "reported_versions", "seen_versions", "frozen_versions"):
+            rows = built.engine.frame(f"select * from {name}").select(pl.all().exclude("belief_id"))
+            tables[name] = sorted(repr(row) for row in rows.select(sorted(rows.columns)).rows())
         tables["digest"] = [built.input_digest, str(built.as_of_at), built.reporting_currency]
     return tables
 
@@ -79,7 +86,23 @@ def land_more(workspace: Workspace, random: Random, company: list[Deal], now: da
     """One of the things that happen to a company between two publications."""
     some = random.sample(company, max(1, len(company) // 12))
     kind = random.choice(
-        ["nothing", "extract", "undated", "partial", "changes", "states", "late", "people", "rates", "stages", "far"]
+        [
+            "nothing",
+            "extract",
+            "undated",
+            "partial",
+            "changes",
+            "states",
+            "late",
+            "people",
+            "rates",
+            "stages",
+            "far",
+            "recorded",
+            "mended",
+            "retaken",
+            "full",
+        ]
     )
     if kind in ("extract", "undated"):
         born = [deal for deal in some if deal.born_at <= now]
@@ -107,7 +130,31 @@ def land_more(workspace: Workspace, random: Random, company: list[Deal], now: da
     elif kind == "far":
         rows = [deal.row(now, now) | {"close_on": day("2028-03-15")} for deal in some[:1] if deal.born_at <= now]
         land_all(workspace, {"opportunities": rows})
+    else:
+        correct(workspace, random, kind, company, now)
     return kind
+
+
+def correct(workspace: Workspace, random: Random, kind: str, company: list[Deal], now: datetime) -> None:
+    """Tell something of the past otherwise than before, or that deals are gone."""
+    some = random.sample(company, max(1, len(company) // 12))
+    if kind == "recorded":
+        rows = [late_correction(random, deal) | {"recorded_at": now + random.choice(LATELY)} for deal in some]
+        land_all(workspace, {"opportunity_history": rows})
+    elif kind == "mended":
+        rows = [row for deal in some for row in deal.field_history(now) if row["field"] == "amount"]
+        land_all(workspace, {"opportunity_history": [row | {"new_value": "4.56"} for row in rows]})
+    elif kind == "retaken":
+        with Landing.open(workspace) as landing:
+            taken = landing.rows("opportunities").drop("load_id", "line").drop_nulls("extracted_at").to_dicts()
+        rows = random.sample(taken, min(4, len(taken)))
+        land_all(workspace, {"opportunities": [row | {"owner_id": random.choice(["ann", "bob"])} for row in rows]})
+    elif kind == "full":
+        gone = random.choice(company).opportunity_id
+        born = [deal for deal in company if deal.born_at <= now and deal.opportunity_id != gone]
+        land_all(workspace, {"opportunities": [deal.row(now, now) for deal in born]})
+        with Landing.open(workspace) as landing:
+            landing.claim_full(now)
 
 
 def late_correction(random: Random, deal: Deal) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from pipelines.policy import COMPANY_SCOPE, DEFAULT_POLICY
 from pipelines.progress import Silent
 from pipelines.settings import Workspace
 from pipelines.simulate import simulate
+from pipelines.warehouse.landing import Landing
 from tests.warehouse_help import land, prepared
 
 DRAWS = 200
@@ -89,7 +90,9 @@ def disturbed(company: Workspace, tables: Tables) -> Iterator[tuple[date, Tables
 
 
 def disturb(workspace: Workspace, origin: datetime) -> None:
-    """Changes of deals, calls, quotas and people, and new deals, all dated after the origin."""
+    """Changes of deals, calls, quotas and people, and new deals, all dated after the origin; and corrections of what
+    was told before it, recorded after it."""
+    correct(workspace, origin)
     dice = random.Random(11)
     with prepared(workspace, origin) as built:
         versions = built.versions().filter(pl.col("valid_to_at").dt.year() == 9999, ~pl.col("is_closed"))
@@ -149,6 +152,29 @@ def disturb(workspace: Workspace, origin: datetime) -> None:
             for who in people[:2]
         ],
     )
+
+
+def correct(workspace: Workspace, origin: datetime) -> None:
+    """A file tells changes from before the origin otherwise, another tells of some that nobody had written down."""
+    with Landing.open(workspace) as landing:
+        past = landing.rows("opportunity_history").filter(pl.col("changed_at") < origin)
+    past = past.select("opportunity_id", "changed_at", "field", "old_value", "new_value")
+    tripled = (pl.col("new_value").cast(pl.Decimal(18, 2), strict=False) * 3).cast(pl.String)
+    amounts = past.filter(pl.col("field") == "amount").with_columns(new_value=tripled)
+    won = past.filter(pl.col("field") == "stage").group_by("opportunity_id").agg(pl.all().last())
+    unwritten = won.filter(~pl.col("new_value").str.starts_with("Closed")).with_columns(
+        pl.col("changed_at") + pl.duration(hours=1),
+        old_value="new_value",
+        new_value=pl.when(pl.col("opportunity_id").hash(seed=1) % 2 == 0)
+        .then(pl.lit("Closed Won"))
+        .otherwise(pl.lit("Closed Lost")),
+        recorded_at=pl.lit(origin + timedelta(days=2, hours=5)),
+    )
+    for name, rows in {"mended": amounts, "unwritten": unwritten}.items():
+        path = workspace.root / f"{name}.csv"
+        rows.with_columns(pl.col(pl.Datetime).dt.to_string("%Y-%m-%dT%H:%M:%SZ")).write_csv(path)
+        (report,) = runs.ingest(workspace, [path], Silent())
+        assert report.accepted_count == rows.height > 20, report
 
 
 def test_what_becomes_known_later_changes_nothing_said_before(tables: Tables, disturbed: tuple[date, Tables]) -> None:

@@ -30,10 +30,11 @@ from pipelines.warehouse.landing import Landing, LandResult
 @dataclass(frozen=True)
 class FileReport:
     """One table of one file. ``status``: ``landed``, ``unchanged`` (this very file had landed), ``failed`` (nothing of
-    it has landed) or ``skipped`` (found in a folder or zip and not meant as any table we know).
+    it has landed) or ``skipped`` (found in a folder or zip and not meant as any table we know); or of a claim that the
+    files were a full extract, ``claimed`` or ``failed``.
 
     ``rejected_amount``: the money that the rejected rows stand for, where an amount could be read; None if nowhere.
-    ``notes``: sentences on what was left out, left empty or rounded.
+    ``notes``: sentences on what was left out, left empty or rounded. ``sha256``: of the file, where it was read.
     """
 
     file_name: str
@@ -48,6 +49,7 @@ class FileReport:
     remedy: str | None = None
     skipped_count: int = 0
     notes: tuple[str, ...] = ()
+    sha256: str | None = None
 
 
 class Sink(Protocol):
@@ -79,13 +81,18 @@ def ingest_paths(
     table: str | None = None,
     mapping: str | None = None,
     extracted_at: datetime | None = None,
+    full_extract: bool = False,
+    insist: bool = False,
     progress: Progress,
 ) -> list[FileReport]:
     """Land every table under ``paths`` (files, folders, zips) and report on each.
 
     Files are tried with the mappings kept in the workspace and with every preset; ``table``, ``mapping`` narrow that.
     ``extracted_at`` is when an opportunities export was made, for rows that do not say. A file that cannot be read is
-    reported and does not stop the others; the same file again changes nothing.
+    reported and does not stop the others; the same file again changes nothing. ``full_extract``: the opportunities
+    under ``paths`` are all there were, so that those of earlier extracts that are not among them are deleted; where
+    that cannot be believed a last report says so, as failed, and what has landed counts as an extract of a part.
+    ``insist``: believe it however many are absent.
 
     Errors: MappingError for a mapping that does not exist or is wrong; WorkspaceError for a workspace in use.
     """
@@ -93,7 +100,8 @@ def ingest_paths(
         raise MappingError(f"There is no table {table!r}.", f"Tables are {', '.join(INPUT_TABLES)}.")
     chosen = [mappings_module.load(mapping)] if mapping else in_use(workspace)
     with Landing.open(workspace) as landing:
-        return ingest_into(landing, paths, chosen, table=table, extracted_at=extracted_at, progress=progress)
+        reports = ingest_into(landing, paths, chosen, table=table, extracted_at=extracted_at, progress=progress)
+        return [*reports, *_claim_full(landing, reports, insist=insist)] if full_extract else reports
 
 
 def ingest_into(
@@ -171,7 +179,7 @@ def _ingest_plan(
     name, table, label = export.file_name, plan.table.name, plan.label
     stamp = extracted_at if table == "opportunities" else None
     if sink.already_landed(export.sha256, table, label, stamp):
-        return FileReport(name, table, label, 0, 0, 0, None, "unchanged")
+        return FileReport(name, table, label, 0, 0, 0, None, "unchanged", sha256=export.sha256)
     progress.stage(f"Reading {name} as {table}")
     try:
         sorter = Sorter(export, plan, survey(export, plan), stamp)
@@ -205,6 +213,7 @@ def _ingest_plan(
         "landed",
         skipped_count=sorter.tally.skipped_count,
         notes=sorter.tally.notes(),
+        sha256=export.sha256,
     )
 
 
@@ -212,3 +221,60 @@ def _told(sorter: Sorter, progress: Progress) -> Iterator[tuple[pl.DataFrame, pl
     for accepted, rejected in ahead(sorter.batches()):
         progress.advance(accepted.height + rejected["line"].n_unique())
         yield accepted, rejected
+
+
+def _claim_full(landing: Landing, reports: Sequence[FileReport], *, insist: bool) -> list[FileReport]:
+    """Note that what these files held was every opportunity, or report why that is not to be believed."""
+    held = [report for report in reports if report.table_name == "opportunities" and report.sha256 is not None]
+    label = "full extract"
+    failed = [report.file_name for report in reports if report.status == "failed"]
+    if failed:
+        return [_no_claim(label, f"{failed[0]} was refused, and its opportunities may be among those that are absent.")]
+    if not held:
+        return [_no_claim(label, "None of these files holds opportunities.")]
+    instants, rejected = landing.extracts_in([report.sha256 for report in held if report.sha256 is not None])
+    moments = [moment for moment in instants if moment is not None]
+    if len(moments) != 1 or len(instants) != 1:
+        told = "no instant" if not moments else f"{len(instants)} different ones or none"
+        return [
+            _no_claim(
+                label,
+                f"A full extract is taken at one instant, and the rows of these files state {told}.",
+                "Say with --extracted-at when it was taken, and run the command again.",
+            )
+        ]
+    (extracted_at,) = moments
+    label = f"full extract of {extracted_at:%Y-%m-%d %H:%M}"
+    if rejected:
+        return [
+            _no_claim(
+                label,
+                f"{rejected:,} {'row was' if rejected == 1 else 'rows were'} set aside, so that nobody can tell which "
+                "opportunities are absent.",
+                "Put them right at their source and bring the file again; until then it counts as an extract of a "
+                "part, and nothing is deleted by it.",
+            )
+        ]
+    gone = landing.absence(extracted_at)
+    if not gone.is_plausible and not insist:
+        return [
+            _no_claim(
+                label,
+                f"{gone.absent_count:,} of the {gone.stood_count:,} opportunities that stood before are not in it, "
+                "which looks like a file that was cut off or filtered.",
+                "Nothing is deleted, and what landed counts as an extract of a part. If it is whole, run the command "
+                "again with --insist.",
+            )
+        ]
+    landing.claim_full(extracted_at)
+    note = (
+        f"{gone.absent_count:,} of the {gone.stood_count:,} opportunities that stood before are not in it and close as "
+        "deleted at that instant."
+    )
+    return [FileReport(label, "opportunities", None, 0, 0, 0, None, "claimed", notes=(note,))]
+
+
+def _no_claim(
+    label: str, problem: str, remedy: str = "What landed counts as an extract of a part, and nothing is deleted by it."
+) -> FileReport:
+    return FileReport(label, "opportunities", None, 0, 0, 0, None, "failed", problem, remedy)

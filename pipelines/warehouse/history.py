@@ -39,10 +39,9 @@ from pipelines.warehouse.engines.choice import EMBEDDED, EngineChoice, open_engi
 from pipelines.warehouse.kept import Kept
 from pipelines.warehouse.landing import Landing
 from pipelines.warehouse.movement import lay_movement
+from pipelines.warehouse.reported import lay_reported, versions_recorded
 from pipelines.warehouse.store import STORAGE_FAULTS, frame_schema, statement, trouble
 from pipelines.warehouse.weekly import lay_weekly
-
-_FOR_GOOD = datetime.fromisoformat("9999-12-31")
 
 NO_CURRENCY = "XXX"
 """ISO 4217 "no currency": no file states one, and pages show no symbol."""
@@ -56,8 +55,8 @@ _DAY_END = "interval '86399 seconds'"
 
 KNOWN_AT: dict[str, str] = {
     "opportunities": f"coalesce(extracted_at, cast(created_on as timestamp) + {_DAY_END})",
-    "opportunity_history": "changed_at",
-    "opportunity_states": "changed_at",
+    "opportunity_history": "coalesce(recorded_at, changed_at)",
+    "opportunity_states": "coalesce(recorded_at, changed_at)",
     "forecast_submissions": "submitted_at",
     "forecast_records": "cast(period_start_on as timestamp)",
     "people": "cast(valid_from_on as timestamp)",
@@ -172,9 +171,13 @@ class Prepared:
         rows = self.engine.frame(f"select {', '.join(schema)} from {source}").cast(schema)  # type: ignore[arg-type]
         return rows.sort(list(schema) if name in MAY_REPEAT else GRAINS[name], nulls_last=True)
 
-    def versions(self) -> pl.DataFrame:
-        """``opportunity_versions`` in order: one row per opportunity and state, half-open, the last until 9999."""
-        return self.engine.frame("select * from opportunity_versions order by opportunity_id, valid_from_at")
+    def versions(self, recorded_at: datetime | None = None) -> pl.DataFrame:
+        """``opportunity_versions`` in order: one row per opportunity and state, half-open, the last until 9999.
+
+        ``recorded_at``: as they were told at that instant, as reported; by default as everything is told now, as
+        corrected.
+        """
+        return versions_recorded(self.engine, recorded_at)
 
     def check(self) -> list[Invariant]:
         """What must be true of any history, whatever landed."""
@@ -312,11 +315,13 @@ def _build(engine: Engine, as_of_at: datetime, policy: Policy, settings: Setting
     money = {**known, "reporting_currency": currency}
     _lay_numbers(engine, as_of_at)
     make("fx_days", known)
+    make("opportunity_absences", known)
     make("opportunity_changes", known)
     make("opportunity_openings", {})
     make("opportunity_closings", known)
     make("opportunity_events", known)
     make("opportunity_versions", money)
+    lay_reported(engine, money)
     calendar = _lay_calendar(engine, as_of_at, policy, settings)
     weeks = {**known, "last_week": calendar.last_week}
     for table in ("calendar_days", "people_spans", "lineage", "won_deals"):
@@ -394,10 +399,14 @@ def _take_facts(engine: Engine, as_of_at: datetime, *, asked_for: bool) -> None:
     counts: list[str] = []
     for name, table in INPUT_TABLES.items():
         columns = ", ".join((*table.columns, "load_id", "line", "key_hash", "row_hash"))
-        engine.show("landed_rows", f"select {columns}, {KNOWN_AT[name]} as known_at from landing.landed_{name}")
-        seen = _FOR_GOOD if name in _KNOWN_LATER else as_of_at
+        visible_at = "cast(null as timestamp)" if name in _KNOWN_LATER else KNOWN_AT[name]
+        engine.show(
+            "landed_rows",
+            f"select {columns}, corrected_at, {KNOWN_AT[name]} as known_at, {visible_at} as visible_at "
+            f"from landing.landed_{name}",
+        )
         facts = _FACTS.get(name, name)
-        engine.make(facts, statement("facts"), {"as_of_at": seen})
+        engine.make(facts, statement("facts"), known)
         loads.append(
             f"select distinct load_id from {facts} where known_at is null or known_at <= cast($as_of_at as timestamp)"
         )

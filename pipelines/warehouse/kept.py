@@ -442,6 +442,31 @@ _TOUCHED = """
     select opportunity_id from kept.main.opportunity_states
     where changed_at > $before_at and changed_at <= $as_of_at
     union
+    select opportunity_id from kept.main.opportunity_history
+    where recorded_at > $before_at and recorded_at <= $as_of_at
+    union
+    select opportunity_id from kept.main.opportunity_states
+    where recorded_at > $before_at and recorded_at <= $as_of_at
+    union
+    select opportunity_id from landing.landed_opportunities
+    where corrected_at > $before_at and corrected_at <= $as_of_at
+    union
+    select opportunity_id from landing.landed_opportunity_history
+    where corrected_at > $before_at and corrected_at <= $as_of_at
+    union
+    select opportunity_id from landing.landed_opportunity_states
+    where corrected_at > $before_at and corrected_at <= $as_of_at
+    union
+    select gone.opportunity_id
+    from kept.main.opportunity_rows as gone
+    cross join (
+        select distinct extracted_at from landing.loads
+        where status = 'whole' and extracted_at <= $as_of_at and (load_id > $load_id or extracted_at > $before_at)
+    ) as claims
+    left join landing.landed_opportunities as present
+        on gone.opportunity_id = present.opportunity_id and claims.extracted_at = present.extracted_at
+    where present.opportunity_id is null
+    union
     select opportunity_id from kept.main.opportunity_versions
     where is_closed and close_on > cast($before_at as date) and cast($as_of_at as date) > cast($before_at as date)
 """
@@ -474,7 +499,8 @@ def _program() -> str:
     sources = resources.files("pipelines.warehouse")
     statements = sorted(sources.joinpath("sql").iterdir(), key=lambda path: path.name)
     modules = [
-        sources.joinpath(name) for name in ("history.py", "kept.py", "kept_groups.py", "movement.py", "weekly.py")
+        sources.joinpath(name)
+        for name in ("history.py", "kept.py", "kept_groups.py", "movement.py", "reported.py", "weekly.py")
     ]
     texts = [path.read_text(encoding="utf-8") for path in (*statements, *modules)]
     return sha256("\0".join([duckdb.__version__, version("forecast-trust"), *texts]).encode()).hexdigest()

@@ -76,6 +76,7 @@ GROUPS: tuple[Group, ...] = (
     Group(("opportunity_seen", "opportunity_extracts"), ("opportunity_rows",), _FACTS, (_STAGES, _LOADS)),
     Group(
         (
+            "opportunity_absences",
             "opportunity_changes",
             "opportunity_openings",
             "opportunity_closings",
@@ -86,7 +87,7 @@ GROUPS: tuple[Group, ...] = (
         _EXTRACTS,
         (_STAGES, _RATES),
     ),
-    Group(("won_deals",), ("opportunity_versions",), _VERSIONS, (_DAYS, _FREEZES)),
+    Group(("won_deals",), ("frozen_versions",), _VERSIONS, (_DAYS, _FREEZES)),
     Group(
         ("pipeline_cube",),
         ("opportunity_versions",),

@@ -6,6 +6,10 @@ key; nothing is updated or deleted. A column that a file does not have says noth
 force, and the ledger's ``stated_columns`` tells what the file itself stated. A file lands in one transaction, rows,
 rejects and ledger entry together, or not at all: a killed process leaves the file unlanded and everything before it
 intact.
+
+A row that takes the place of other content of its key corrects what had been said: ``corrected_at`` is the latest
+instant that anything landed by then tells of, so that until then the other content can still be had. It is null where
+nothing is contradicted: a value that was not stated before, or the same file read again through another mapping.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ import polars as pl
 
 from pipelines.contracts import INPUT_TABLES, InputTable
 from pipelines.settings import Workspace
+from pipelines.warehouse.claims import Absence, absence, is_claimed
 from pipelines.warehouse.store import (
     OWNER_ONLY,
     STORAGE_FAULTS,
@@ -47,12 +52,31 @@ create table if not exists rejected_rows (
     amount DECIMAL(18,2), load_id BIGINT
 );
 alter table loads add column if not exists stated_columns VARCHAR;
+alter table loads add column if not exists latest_at TIMESTAMP;
 """
 
 _REJECTED_COLUMNS = ("file_name", "line", "table_name", "rule", "column_name", "value", "amount")
 
 _HELD_BY_STAGE = frozenset({"is_closed", "is_won", "outcome_reason", "modified_at"})
 """Columns of an opportunity that were stated of one stage: they outlive a file without them only while it lasts."""
+
+_TOLD_OVER_TIME: dict[str, tuple[str, ...]] = {
+    "opportunities": (
+        "owner_id", "created_on", "close_on", "stage", "amount", "currency", "probability_rate", "forecast_category",
+        "is_closed", "is_won", "is_deleted",
+    ),
+    "opportunity_history": ("old_value", "new_value"),
+    "opportunity_states": (
+        "stage", "amount", "close_on", "probability_rate", "forecast_category", "owner_id",
+    ),
+}  # fmt: skip
+"""Of the tables that versions are made of, the columns that a later row of the same key can correct."""
+
+_DATED = {
+    "opportunities": ("extracted_at", "modified_at"),
+    "opportunity_history": ("changed_at", "recorded_at"),
+    "opportunity_states": ("changed_at", "recorded_at"),
+}
 
 
 @dataclass(frozen=True)
@@ -150,14 +174,14 @@ class Landing:
             try:
                 load_id = self._next_load_id()
                 is_first = not self._con.execute(f"select 1 from landed_{table} limit 1").fetchall()
-                said = self._stage(contract, batches, load_id, directly=is_first)
+                said, latest_at = self._stage(contract, batches, load_id, directly=is_first)
                 stated = None
                 if stated_columns is not None:
                     stated = tuple(name for name in contract.columns if name in stated_columns or said[name] > 0)
                 unquestioned = self._unland_repeated(contract, load_id) if is_first else 0
                 if stated is not None and not is_first:
                     self._carry_over(contract, stated)
-                self._settle(contract, file_name, load_id)
+                self._settle(contract, file_name, load_id, latest_at, is_read_again=self._knows(sha256, table))
                 result = self._count(load_id, unquestioned)
                 self._con.execute("drop table staged_rows; drop table outcomes; drop view landed_rows")
                 self._record(
@@ -170,6 +194,7 @@ class Landing:
                     result=result,
                     status="landed",
                     stated_columns=stated,
+                    latest_at=latest_at,
                 )
             except BaseException:
                 self._con.execute("rollback")
@@ -186,8 +211,9 @@ class Landing:
         load_id: int,
         *,
         directly: bool,
-    ) -> Counter[str]:
-        """Take in the file's rows with their hashes, and the rows rejected on the way; values seen per column.
+    ) -> tuple[Counter[str], datetime | None]:
+        """Take in the file's rows with their hashes, and the rows rejected on the way; values seen per column, and the
+        latest instant that any row tells of.
 
         ``directly``: straight into the landing, which holds none of the table yet; else to ``staged_rows``.
         """
@@ -208,11 +234,14 @@ class Landing:
             else ("staged_rows", f"{values}, {_precedence(contract)}")
         )
         said: Counter[str] = Counter()
+        instants = [name for name, kind in wanted.items() if isinstance(kind, pl.Datetime)]
+        latest: list[datetime] = []
         for accepted, rejected in batches:
             if accepted.height:
                 if "other_columns" not in accepted.columns:
                     accepted = accepted.with_columns(other_columns=pl.lit(None, pl.String))  # noqa: PLW2901
                 said.update({name: accepted.height - accepted[name].null_count() for name in contract.columns})
+                latest += [moment for name in instants if isinstance(moment := accepted[name].max(), datetime)]
                 con.register("batch_rows", accepted.select(pl.col(name).cast(kind) for name, kind in wanted.items()))
                 con.execute(
                     f"insert into {into} select {values} from batch_rows", {"load_id": load_id} if directly else None
@@ -225,7 +254,7 @@ class Landing:
                     {"load_id": load_id},
                 )
                 con.unregister("batch_rejects")
-        return said
+        return said, max(latest, default=None)
 
     def _unland_repeated(self, contract: InputTable, load_id: int) -> int:
         """Move rows landed directly whose key the file repeats to ``staged_rows``; how many others stay landed."""
@@ -274,18 +303,69 @@ class Landing:
         )
         con.execute("drop table carried_rows")
 
-    def _settle(self, contract: InputTable, file_name: str, load_id: int) -> None:
+    def _knows(self, sha256: str, table: str) -> bool:
+        """Whether this file has landed as this table before, through whatever mapping."""
+        found = self._con.execute(
+            "select 1 from loads where sha256 = $sha256 and table_name = $table_name and status = 'landed' limit 1",
+            {"sha256": sha256, "table_name": table},
+        ).fetchall()
+        return bool(found)
+
+    def _corrections(self, contract: InputTable, latest_at: datetime | None) -> tuple[str, dict[str, object]]:
+        """The expression for ``corrected_at`` of the staged rows, and its values. It cannot have been recorded before
+        anything that had landed by then. An extract without an instant of its own tells another state, and corrects
+        none."""
+        told = _TOLD_OVER_TIME.get(contract.name)
+        if told is None:
+            return "cast(null as timestamp)", {}
+        differs = " or ".join(
+            f"in_force.{name} <> coalesce(staged_rows.{name}, in_force.{name})" if name != "new_value" else
+            "in_force.new_value is distinct from staged_rows.new_value"
+            for name in told
+        )  # fmt: skip
+        dated = " and staged_rows.extracted_at is not null" if "extracted_at" in contract.columns else ""
+        self._con.execute(
+            "create or replace temp table contradicting as "
+            f"with newest as (select key_hash, max(load_id) as load_id from landed_{contract.name} "
+            "where key_hash in (select key_hash from staged_rows) group by key_hash) "
+            f"select distinct staged_rows.line from staged_rows inner join newest using (key_hash) "
+            f"inner join landed_{contract.name} as in_force using (key_hash, load_id) where ({differs}){dated}"
+        )
+        if not self._con.execute("select 1 from contradicting limit 1").fetchall():
+            return "cast(null as timestamp)", {}
+        known = [f"select max({name}) from landed_{table}" for table, names in _DATED.items() for name in names]
+        rows = self._con.execute(f"select max(latest_at) from loads union all {' union all '.join(known)}").fetchall()
+        told_of = "extracted_at" if "extracted_at" in contract.columns else "changed_at"
+        return (
+            "case when line in (select line from contradicting) and cast($corrected_at as timestamp) > "
+            f"{told_of} then cast($corrected_at as timestamp) end",
+            {"corrected_at": max((moment for (moment,) in [(latest_at,), *rows] if moment is not None), default=None)},
+        )
+
+    def _settle(
+        self,
+        contract: InputTable,
+        file_name: str,
+        load_id: int,
+        latest_at: datetime | None,
+        *,
+        is_read_again: bool,
+    ) -> None:
         """Decide what becomes of each staged row, land what is new, keep the losers of a repeated key as rejects."""
         con, columns = self._con, ", ".join(contract.columns)
+        corrected_at, moment = (
+            ("cast(null as timestamp)", {}) if is_read_again else self._corrections(contract, latest_at)
+        )
         con.execute(
             f"create or replace temp view landed_rows as select key_hash, row_hash, load_id from landed_{contract.name}"
         )
         con.execute(f"create or replace temp table outcomes as {statement('landing_outcome')}")
         con.execute(
-            f"insert into landed_{contract.name} ({columns}, load_id, line, other_columns, key_hash, row_hash) "
-            f"select {columns}, $load_id, line, other_columns, key_hash, row_hash "
+            f"insert into landed_{contract.name} "
+            f"({columns}, load_id, line, other_columns, key_hash, row_hash, corrected_at) "
+            f"select {columns}, $load_id, line, other_columns, key_hash, row_hash, {corrected_at} "
             "from staged_rows inner join outcomes using (line) where outcome = 'landed' order by line",
-            {"load_id": load_id},
+            {"load_id": load_id, **moment},
         )
         key, amount = contract.key[0], contract.amount_column or "null"
         con.execute(
@@ -312,6 +392,47 @@ class Landing:
                 status="failed",
                 problem=problem,
                 remedy=remedy,
+            )
+        except STORAGE_FAULTS as error:
+            raise trouble(self._workspace.landing, error) from error
+
+    def extracts_in(self, sha256s: Collection[str]) -> tuple[list[datetime | None], int]:
+        """The instants of the extracts whose opportunities these files hold, and how many rows of them were rejected
+        for what they say (the losers of a repeated id are there all the same)."""
+        values = {"sha256s": list(sha256s), "rule": DUPLICATE_RULE}
+        loads = (
+            "select load_id from loads where table_name = 'opportunities' and status = 'landed' "
+            "and list_contains($sha256s, sha256)"
+        )
+        instants = self._con.execute(
+            f"select distinct extracted_at from landed_opportunities where load_id in ({loads}) order by all",
+            {"sha256s": values["sha256s"]},
+        ).fetchall()
+        ((rejected,),) = self._con.execute(
+            "select count(distinct (load_id, line)) from rejected_rows "
+            f"where table_name = 'opportunities' and rule <> $rule and load_id in ({loads})",
+            values,
+        ).fetchall()
+        return [moment for (moment,) in instants], int(rejected)
+
+    def absence(self, extracted_at: datetime) -> Absence:
+        """What a claim that the extract of this instant was full would close as deleted."""
+        return absence(self._con, extracted_at)
+
+    def claim_full(self, extracted_at: datetime) -> None:
+        """Note in the ledger that the extract of this instant held every opportunity; claimed twice, it is once."""
+        if is_claimed(self._con, extracted_at):
+            return
+        try:
+            self._record(
+                load_id=self._next_load_id(),
+                file_name=f"full extract of {extracted_at:%Y-%m-%d %H:%M:%S}",
+                table_name="opportunities",
+                mapping_name=None,
+                sha256="",
+                extracted_at=extracted_at,
+                result=LandResult(0, 0, 0),
+                status="whole",
             )
         except STORAGE_FAULTS as error:
             raise trouble(self._workspace.landing, error) from error
@@ -378,13 +499,14 @@ class Landing:
         problem: str | None = None,
         remedy: str | None = None,
         stated_columns: tuple[str, ...] | None = None,
+        latest_at: datetime | None = None,
     ) -> None:
         self._con.execute(
             """
             insert into loads select
                 $load_id, $file_name, $table_name, $mapping_name, $sha256, $extracted_at, $landed_at, $row_count,
                 $accepted_count, $rejected_count, $unchanged_count, $rejected_amount, $status, $problem, $remedy,
-                $stated_columns
+                $stated_columns, $latest_at
             """,
             {
                 "load_id": load_id,
@@ -403,6 +525,7 @@ class Landing:
                 "problem": problem,
                 "remedy": remedy,
                 "stated_columns": None if stated_columns is None else ",".join(stated_columns),
+                "latest_at": latest_at,
             },
         )
 
@@ -420,6 +543,7 @@ def _fit_table(con: duckdb.DuckDBPyConnection, table: InputTable) -> None:
         "other_columns": "VARCHAR",
         "key_hash": "UHUGEINT",
         "row_hash": "UHUGEINT",
+        "corrected_at": "TIMESTAMP",
     }
     columns = ", ".join(f"{name} {kind}" for name, kind in types.items())
     con.execute(f"create table if not exists landed_{table.name} ({columns})")

@@ -128,7 +128,7 @@ def _opening(query: str, params: Params) -> str:
 
 
 def _landing_columns() -> dict[str, str]:
-    where = "load_id BIGINT, line BIGINT, key_hash VARCHAR, row_hash VARCHAR"
+    where = "load_id BIGINT, line BIGINT, key_hash VARCHAR, row_hash VARCHAR, corrected_at TIMESTAMP"
     tables = {
         f"landed_{name}": ", ".join(f"{column} {kind}" for column, kind in column_types(table.schema).items())
         + f", other_columns VARCHAR, {where}"

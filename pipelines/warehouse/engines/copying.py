@@ -66,12 +66,12 @@ def _copy(engine: Remote, con: duckdb.DuckDBPyConnection, table: InputTable) -> 
     columns = ", ".join(table.columns)
     query = (
         f"select {columns}, other_columns, load_id, line, cast(key_hash as varchar) as key_hash, "
-        f"cast(row_hash as varchar) as row_hash from landed_{table.name}"
+        f"cast(row_hash as varchar) as row_hash, corrected_at from landed_{table.name}"
     )
     schema = {
         **frame_schema(table.schema),
         "other_columns": pl.String(), "load_id": pl.Int64(), "line": pl.Int64(),
-        "key_hash": pl.String(), "row_hash": pl.String(),
+        "key_hash": pl.String(), "row_hash": pl.String(), "corrected_at": pl.Datetime("us"),
     }  # fmt: skip
     target = engine.landed(f"landed_{table.name}")
     engine.lay(target, pl.DataFrame(schema=schema))
@@ -110,7 +110,8 @@ def _show_own(engine: Remote, table: InputTable, columns: set[str], load_id: int
         engine.landed(f"landed_{table.name}"),
         f"select {', '.join(table.columns)}, cast(null as varchar) as other_columns, "
         f"cast({load_id} as bigint) as load_id, {line} as line, "
-        f"{key} as key_hash, '' as row_hash from (select {said} from own_{table.name}) as typed",
+        f"{key} as key_hash, '' as row_hash, cast(null as timestamp) as corrected_at "
+        f"from (select {said} from own_{table.name}) as typed",
     )
     shown = engine.landed(f"landed_{table.name}")
     _refuse_unfit(engine, table, shown, place)

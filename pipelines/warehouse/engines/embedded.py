@@ -12,7 +12,7 @@ from pipelines.settings import Settings
 from pipelines.warehouse.engines import Params
 from pipelines.warehouse.store import connect, content_digest, frame
 
-BESIDE_THE_FACT = ("load_id", "line", "key_hash", "row_hash", "known_at")
+BESIDE_THE_FACT = ("load_id", "line", "key_hash", "row_hash", "known_at", "visible_at", "corrected_at")
 """What a table of facts holds besides the columns of its contract."""
 
 MEASURING_SHARE = 0.5

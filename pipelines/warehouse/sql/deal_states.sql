@@ -15,7 +15,11 @@ calendar as (
 ),
 
 versions as (
-    select * from opportunity_versions
+    select * from seen_versions
+),
+
+frozen as (
+    select * from frozen_versions
 ),
 
 rows_in_force as (
@@ -78,14 +82,14 @@ keyed as (
 ends as (
     select
         calendar.period_start_on,
-        versions.opportunity_id,
-        versions.stage as end_stage,
-        versions.close_on as end_close_on,
-        versions.is_closed as end_is_closed
+        frozen.opportunity_id,
+        frozen.stage as end_stage,
+        frozen.close_on as end_close_on,
+        frozen.is_closed as end_is_closed
     from calendar
-    inner join versions
-        on versions.valid_from_at < calendar.freeze_at
-        and versions.valid_to_at >= calendar.freeze_at
+    inner join frozen
+        on frozen.valid_from_at < calendar.freeze_at
+        and frozen.valid_to_at >= calendar.freeze_at
     where calendar.period_start_on in (select period_start_on from weeks where status = 'closed')
         -- Whatever was open at a week of the period closed after its start: all who closed before are another period's.
         and versions.is_closed

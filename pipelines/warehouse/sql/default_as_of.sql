@@ -11,7 +11,9 @@ stamps as (
     select max(extracted_at) as instant from opportunities
     union all select max(modified_at) from opportunities
     union all select max(changed_at) from landing.landed_opportunity_history
+    union all select max(recorded_at) from landing.landed_opportunity_history
     union all select max(changed_at) from landing.landed_opportunity_states
+    union all select max(recorded_at) from landing.landed_opportunity_states
     union all select max(submitted_at) from landing.landed_forecast_submissions
     union all select max(occurred_at) from landing.landed_activities
     union all select max(recorded_at) from landing.landed_bookings

@@ -1,8 +1,12 @@
 -- One row per fact in force: of each key, the row landed last among those known at the as-of ($as_of_at).
--- Reads landed_rows: one landing table with known_at, the instant from which each row was known (null = always).
+-- Reads landed_rows: one landing table with known_at, the instant from which each row was known (null = always);
+-- visible_at, from when it may be read at all (null = always); corrected_at, when it took the place of other content
+-- (null = it contradicts none).
 with landed as (
     select * from landed_rows
-    where known_at is null or known_at <= cast($as_of_at as timestamp)
+    where
+        (visible_at is null or visible_at <= cast($as_of_at as timestamp))
+        and (corrected_at is null or corrected_at <= cast($as_of_at as timestamp))
 ),
 
 -- A load has one row per key at most: only what came after the first load can supersede anything.

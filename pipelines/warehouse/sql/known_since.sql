@@ -2,17 +2,17 @@
 -- or without it, the value of every deal is the one it ended with, carried back, and tells nothing of what was believed.
 -- Changes come from field history, state history, or several extracts of one opportunity.
 with history as (
-    select field, min(changed_at) as since_at from opportunity_history group by field
+    select field, min(coalesce(recorded_at, changed_at)) as since_at from opportunity_history group by field
 ),
 
 stated as (
-    select 'stage' as field, min(changed_at) as since_at from opportunity_states where stage is not null
+    select 'stage' as field, min(coalesce(recorded_at, changed_at)) as since_at from opportunity_states where stage is not null
     union all
-    select 'close_on', min(changed_at) from opportunity_states where close_on is not null
+    select 'close_on', min(coalesce(recorded_at, changed_at)) from opportunity_states where close_on is not null
     union all
-    select 'forecast_category', min(changed_at) from opportunity_states where forecast_category is not null
+    select 'forecast_category', min(coalesce(recorded_at, changed_at)) from opportunity_states where forecast_category is not null
     union all
-    select 'probability_rate', min(changed_at) from opportunity_states where probability_rate is not null
+    select 'probability_rate', min(coalesce(recorded_at, changed_at)) from opportunity_states where probability_rate is not null
 ),
 
 repeated as (

@@ -12,7 +12,7 @@ weeks as (
 ),
 
 versions as (
-    select opportunity_id, valid_from_at, valid_to_at, currency from opportunity_versions
+    select opportunity_id, valid_from_at, valid_to_at, currency from seen_versions
 ),
 
 extracts as (
@@ -24,7 +24,9 @@ any_next_step as (
 ),
 
 changes as (
-    select opportunity_id, changed_at, old_value, new_value from opportunity_history where field = 'next_step'
+    select opportunity_id, coalesce(recorded_at, changed_at) as changed_at, old_value, new_value
+    from opportunity_history
+    where field = 'next_step'
 ),
 
 recorded as (

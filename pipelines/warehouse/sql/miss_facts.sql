@@ -18,7 +18,7 @@ weeks as (
 ),
 
 versions as (
-    select opportunity_id, valid_from_at, valid_to_at, owner_id, amount from opportunity_versions
+    select opportunity_id, valid_from_at, valid_to_at, owner_id, amount from seen_versions
 ),
 
 people as (

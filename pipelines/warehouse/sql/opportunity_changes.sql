@@ -5,12 +5,40 @@
 -- told_at orders the sources of one instant: a state comes a microsecond after the field history, which alone knows what
 -- was before.
 -- Changes after the as-of ($as_of_at) are kept only for opportunities first extracted after it, to correct that extract.
-with history as (
-    select * from opportunity_history
+-- A change written down later than it happened, and after the as-of, is one of the day it was written down: what it
+-- found there is what had been reported until then. Of several of one field written at once, the earliest tells that.
+with late_history as (
+    select
+        opportunity_id, field, old_value, new_value, recorded_at,
+        row_number() over (partition by opportunity_id, field, recorded_at order by changed_at) as place
+    from opportunity_history
+    where recorded_at > changed_at and recorded_at > cast($as_of_at as timestamp)
+),
+
+history as (
+    select opportunity_id, changed_at, field, old_value, new_value
+    from opportunity_history
+    where recorded_at is null or recorded_at <= changed_at or recorded_at <= cast($as_of_at as timestamp)
+    union all
+    select opportunity_id, recorded_at, field, old_value, new_value from late_history where place = 1
+),
+
+late_states as (
+    select
+        opportunity_id, recorded_at, stage, amount, close_on, probability_rate, forecast_category, owner_id,
+        row_number() over (partition by opportunity_id, recorded_at order by changed_at) as place
+    from opportunity_states
+    where recorded_at > changed_at and recorded_at > cast($as_of_at as timestamp)
 ),
 
 states as (
-    select * from opportunity_states
+    select opportunity_id, changed_at, stage, amount, close_on, probability_rate, forecast_category, owner_id
+    from opportunity_states
+    where recorded_at is null or recorded_at <= changed_at or recorded_at <= cast($as_of_at as timestamp)
+    union all
+    select opportunity_id, recorded_at, stage, amount, close_on, probability_rate, forecast_category, owner_id
+    from late_states
+    where place = 1
 ),
 
 bases as (

@@ -21,6 +21,10 @@ openings as (
     select * from opportunity_openings
 ),
 
+absences as (
+    select * from opportunity_absences
+),
+
 closings as (
     select
         *,
@@ -107,6 +111,13 @@ stated as (
     select opportunity_id, deleted_at, null, null, null, null, null, null, null, null, '4=true'
     from deletions
     where deleted_at <= cast($as_of_at as timestamp) and deleted_at < seen_at
+    union all
+    select opportunity_id, absent_at, null, null, null, null, null, null, null, null, '4=true'
+    from absences
+    union all
+    select opportunity_id, back_at, null, null, null, null, null, null, null, null, '4=false'
+    from absences
+    where back_at is not null
 ),
 
 final as (

@@ -3,7 +3,7 @@
 -- edits change nothing; the period is the first that froze it as won, so that no deal counts twice. The owner is who
 -- owned it when it was won (the first version of that won spell), whoever inherits it afterwards.
 with versions as (
-    select * from opportunity_versions
+    select * from frozen_versions
 ),
 
 days as (
