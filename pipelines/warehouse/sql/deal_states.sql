@@ -91,9 +91,14 @@ ends as (
         on frozen.valid_from_at < calendar.freeze_at
         and frozen.valid_to_at >= calendar.freeze_at
     where calendar.period_start_on in (select period_start_on from weeks where status = 'closed')
-        -- Whatever was open at a week of the period closed after its start: all who closed before are another period's.
-        and versions.is_closed
-        and (versions.is_won or versions.valid_from_at >= cast(calendar.period_start_on as timestamp))
+        -- Whatever was open at a week of the period closed after its start: all who closed before are another period's,
+        -- but for those of whose closing nobody had told yet.
+        and frozen.is_closed
+        and (
+            frozen.is_won
+            or frozen.valid_from_at >= cast(calendar.period_start_on as timestamp)
+            or frozen.opportunity_id in (select opportunity_id from reported_spans)
+        )
 ),
 
 final as (
