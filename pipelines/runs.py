@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -117,17 +118,18 @@ def publish(
         opened_on, opened_week = _opened_period(tables["periods"], prepared.as_of_at, period)
         progress.stage("Measuring")
         pairs = tables["forecast_pairs"]
-        tables["forecaster_bias"] = forecaster_bias(pairs, policy)
-        tables["team_bias"] = team_bias(pairs, tables["scope_members"], policy)
-        tables["accuracy"] = accuracy(pairs, policy)
         chosen = [*policy.as_rows(), *landing_choices()]
         tables["policy"] = pl.DataFrame(chosen, schema={"name": pl.String, "value": pl.String})
-        progress.stage("Explaining misses")
-        tables |= misses(prepared, tables, policy)
-        tables |= tie_out(prepared, tables["periods"], policy)
-        progress.stage("Forecasting the landing")
-        landed = landings(prepared, tables, policy)
-        tables |= landed.tables
+        with ThreadPoolExecutor(max_workers=1) as beside:
+            # Of calls and what landed alone: nothing of the deals waits for it, nor it for them.
+            of_calls = beside.submit(_of_calls, pairs, tables["scope_members"], policy)
+            progress.stage("Explaining misses")
+            tables |= misses(prepared, tables, policy)
+            tables |= tie_out(prepared, tables["periods"], policy)
+            progress.stage("Forecasting the landing")
+            landed = landings(prepared, tables, policy)
+            tables |= landed.tables
+            tables |= of_calls.result()
         tables |= finance_tables(prepared, tables, policy)
         progress.stage("Judging the process")
         model = model_forecasts(tables["landing_backtest"])
@@ -155,6 +157,14 @@ def publish(
         ref = editions.publish_edition(workspace, row, tables)
     progress.done()
     return ref
+
+
+def _of_calls(pairs: pl.DataFrame, members: pl.DataFrame, policy: Policy) -> dict[str, pl.DataFrame]:
+    return {
+        "forecaster_bias": forecaster_bias(pairs, policy),
+        "team_bias": team_bias(pairs, members, policy),
+        "accuracy": accuracy(pairs, policy),
+    }
 
 
 def _opened_period(periods: pl.DataFrame, as_of_at: datetime, period: str | None) -> tuple[date | None, int | None]:

@@ -18,7 +18,7 @@ import os
 import re
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from pipelines.errors import WorkspaceError
@@ -27,6 +27,20 @@ WORKSPACE_VARIABLE = "FORECAST_TRUST_WORKSPACE"
 DEFAULT_WORKSPACE = "workspace"
 PERIOD_KINDS = ("quarter", "month")
 ACTUAL_SOURCES = ("closed_won", "bookings")
+CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
+
+
+MEMORY_SHARE = 0.4
+MOST_MEMORY_MB = 4_000
+
+
+def usual_memory_limit() -> str:
+    """Two fifths of this machine's memory, and never more than 4 GB: beyond it a larger limit saves no time, and what
+    is measured needs room of its own beside the database. A container's own limit counts as the machine."""
+    most = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if CONTAINER_LIMIT.exists() and (stated := CONTAINER_LIMIT.read_text(encoding="ascii").strip()).isdecimal():
+        most = min(most, int(stated))
+    return f"{max(min(int(MEMORY_SHARE * most / 1e6), MOST_MEMORY_MB), 1)}MB"
 
 
 @dataclass(frozen=True)
@@ -39,7 +53,8 @@ class Settings:
     company_name: shown on every page.
     actual_source: what counts as landed, everywhere: ``closed_won`` (the CRM's won deals) or ``bookings`` (what finance
     booked in the period: a person's are those tied to their won deals; lines tied to none are the company's alone).
-    memory_limit, threads, spill_directory: what DuckDB may use while publishing.
+    memory_limit, threads, spill_directory: what DuckDB may use while publishing (``usual_memory_limit``, every core, a
+    folder in the workspace).
     """
 
     reporting_currency: str | None = None
@@ -47,7 +62,7 @@ class Settings:
     fiscal_year_start_month: int | None = None
     company_name: str | None = None
     actual_source: str = "closed_won"
-    memory_limit: str = "4GB"
+    memory_limit: str = field(default_factory=usual_memory_limit)
     threads: int | None = None
     spill_directory: str | None = None
 

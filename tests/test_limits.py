@@ -10,10 +10,11 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from pipelines import settings as places
 from pipelines.errors import WorkspaceError
 from pipelines.progress import Silent
 from pipelines.runs import publish
-from pipelines.settings import Workspace
+from pipelines.settings import Settings, Workspace
 from pipelines.warehouse import editions
 from tests.warehouse_help import land, prepared
 
@@ -48,6 +49,20 @@ def test_a_memory_limit_that_is_too_small_is_said_and_changes_nothing(workspace:
     assert "memory_limit" in caught.value.remedy
     assert editions.current_id(workspace) == ref.edition_id
     assert left_behind(workspace) == []
+
+
+def test_the_usual_memory_limit_is_a_share_of_what_the_machine_or_its_container_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    container = tmp_path / "memory.max"
+    monkeypatch.setattr(places, "CONTAINER_LIMIT", container)
+    container.write_text("2000000000\n")
+    assert Settings().memory_limit == "800MB"
+    container.write_text("max\n")
+    whole = int(Settings().memory_limit.removesuffix("MB"))
+    assert 800 < whole <= places.MOST_MEMORY_MB
+    container.write_text("9000000000000000000\n")
+    assert Settings().memory_limit == f"{whole}MB"
 
 
 def test_memory_that_runs_out_while_measuring_is_said_too(workspace: Workspace) -> None:

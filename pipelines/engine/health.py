@@ -81,6 +81,15 @@ REASONS = "reason_share"
 """Of the deals not won that give a reason, the share that gives this one; how many give none is a rate of its own."""
 OTHER_REASONS = "other reasons"
 _KEYS = ["scope", "measure", "item"]
+_OF_ENDED = (
+    "opportunity_id", "person_id", "closed_period_on", "outcome", "amount", "cycle_days", "push_count", "went_back",
+    "sales_motion", "lead_source", "outcome_reason", "has_reason", "handoff_days", "is_inherited", "tenure_days",
+)  # fmt: skip
+_OF_OPEN = (
+    "period_start_on", "person_id", "amount", "is_due", "is_past_due", "is_old", "slipped", "is_pushed",
+    "has_no_next_step", "is_stalled",
+)  # fmt: skip
+"""What is asked of a deal that has ended, and of one that is open."""
 _UNITS = {"cycle_days": "days", "handoff_days": "days", "coverage_remaining": "ratio", "coverage_quota": "ratio"}
 
 
@@ -125,11 +134,15 @@ def pipeline_health(book: Book, policy: Policy) -> pl.DataFrame:
     the last four closed periods together, beside each of them. What no deal can answer has a row that says why.
     """
     lately, unanswered = book.past[:PAST], _unanswered(book)
-    ended = _scoped(book.lives.filter(pl.col("outcome") != "open"), book.members, "closed_period_on")
-    open_deals = _scoped(_aged(book.looks, ageing_limits(book.exits)), book.members, "period_start_on")
+    # A deal counts for half a dozen scopes: what is not asked for is not copied that often.
+    recent = [*lately, *([] if book.now is None else [book.now])]
+    closed = book.lives.filter(pl.col("outcome") != "open", pl.col("closed_period_on").is_in(list(lately)))
+    looks = _aged(book.looks.filter(pl.col("period_start_on").is_in(recent)), ageing_limits(book.exits))
+    ended = _scoped(closed.select(_OF_ENDED), book.members, "closed_period_on")
+    open_deals = _scoped(looks.select(_OF_OPEN), book.members, "period_start_on")
     parts = [
         _outcome_shares(ended, lately, policy.level).filter(~pl.col("measure").is_in(list(unanswered))),
-        _cohort_share(_scoped(book.lives, book.members, "created_period_on"), book.past, policy.level),
+        _cohort_share(book, policy.level),
         _open_shares(open_deals, book.now, lately, policy.level).filter(~pl.col("measure").is_in(list(unanswered))),
         _medians(ended, lately, policy.level),
         _coverage(open_deals, book),
@@ -348,14 +361,19 @@ def _split_items(ended: pl.DataFrame) -> Mapping[str, pl.Expr]:
     }
 
 
-def _cohort_share(created: pl.DataFrame, past: tuple[date, ...], level: float) -> pl.DataFrame:
+def _cohort_share(book: Book, level: float) -> pl.DataFrame:
     """Of the deals created in a period, how many are won by now: the last four periods whose deals are resolved."""
-    resolved = created.unique("opportunity_id").group_by("on").agg((pl.col("outcome") != "open").mean().alias("done"))
-    mature = resolved.filter(pl.col("done") >= MATURE_FROM)["on"].to_list()
+    created = book.lives.select("opportunity_id", "person_id", "created_period_on", "outcome", "amount")
+    key = ["created_period_on", "person_id"]
+    counted = created.join(book.members, left_on=key, right_on=["period_start_on", "person_id"], how="semi")
+    resolved = counted.group_by("created_period_on").agg((pl.col("outcome") != "open").mean().alias("done"))
+    mature = resolved.filter(pl.col("done") >= MATURE_FROM)["created_period_on"].to_list()
+    past = book.past
     # A period counts only if every one before it is mature too: an odd quick quarter must not jump the queue.
     cohorts = [on for place, on in enumerate(past) if all(earlier in mature for earlier in past[place:])][:PAST]
     won = pl.col("outcome") == "won"
-    return _shares_of(created, "win_rate_cohort", won, now=cohorts, past=cohorts, level=level)
+    chosen = _scoped(created.filter(pl.col("created_period_on").is_in(cohorts)), book.members, "created_period_on")
+    return _shares_of(chosen, "win_rate_cohort", won, now=cohorts, past=cohorts, level=level)
 
 
 def _open_shares(open_deals: pl.DataFrame, now: date | None, past: tuple[date, ...], level: float) -> pl.DataFrame:

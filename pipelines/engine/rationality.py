@@ -196,6 +196,8 @@ def rationality(pairs: pl.DataFrame, policy: Policy, *, week_of_period: int | No
         "forecaster_id",
         "period_start_on",
         "week_of_period",
+        "forecast_amount",
+        "actual_amount",
         forecast=pl.col("forecast_amount").cast(pl.Float64),
         actual=pl.col("actual_amount").cast(pl.Float64),
     )
@@ -219,8 +221,14 @@ def rationality(pairs: pl.DataFrame, policy: Policy, *, week_of_period: int | No
 
 
 def _all_tests(part: pl.DataFrame) -> list[Row]:
+    # Money is summed as it is stored: sums of floats depend on the order of rows in their last digits.
     totals = (
-        part.group_by("period_start_on").agg(pl.col("forecast").sum(), pl.col("actual").sum()).sort("period_start_on")
+        part.group_by("period_start_on")
+        .agg(
+            forecast=pl.col("forecast_amount").sum().cast(pl.Float64),
+            actual=pl.col("actual_amount").sum().cast(pl.Float64),
+        )
+        .sort("period_start_on")
     )
     typical = float(totals["forecast"].to_numpy().mean())
     if typical <= 0:

@@ -38,9 +38,9 @@ SEED_WORDS = ("landing",)
 BACKTEST_DRAWS = 1000
 """Draws of a past landing: its ends move by about 1 % of the range between seeds, and there are dozens of them."""
 
-BACKTEST_CELLS = 60_000_000
-"""Deals × draws of a past landing: beyond it fewer draws, but never under a quarter. A company with 60,000 deals open
-at once has all its draws; one with ten times as many has 250 and ends that move by about 2 % of the range."""
+BACKTEST_CELLS = 20_000_000
+"""Deals × draws of a past landing: beyond it fewer draws, but never under a quarter. A company with 20,000 deals open
+at once has all its draws; one with 80,000 or more has 250 and ends that move by about 2 % of the range."""
 
 LOCK_ODDS = ("period_start_on", "opportunity_id", "win_probability_rate")
 
