@@ -1,7 +1,7 @@
 """One cached function per question a page asks. Keyed on the filters (which name the edition), never on a frame.
 
-Answers are frozen and hold everything a page, a pack or a test needs; the arithmetic is the engine's. Frames inside an
-answer are read-only.
+Answers are frozen and hold everything a page, a pack or a test needs; the arithmetic is the engine's. One answer serves
+every reader as it is, without a copy for each: what is inside it is read-only.
 """
 
 from __future__ import annotations
@@ -202,7 +202,7 @@ def _edition(filters: Filters) -> EditionRef:
     return shelf.edition(Workspace.at(), filters.edition_id)
 
 
-@st.cache_data(max_entries=256, show_spinner=False)
+@st.cache_resource(max_entries=256, show_spinner=False, hash_funcs=shelf.KEYS)
 def _trust(ref: EditionRef, filters: Filters) -> TrustAnswer:
     policy = DEFAULT_POLICY
     table_status = shelf.table(ref, "table_status")
@@ -274,7 +274,7 @@ def _trust(ref: EditionRef, filters: Filters) -> TrustAnswer:
     )
 
 
-@st.cache_data(max_entries=256, show_spinner=False)
+@st.cache_resource(max_entries=256, show_spinner=False, hash_funcs=shelf.KEYS)
 def _forecasters(ref: EditionRef, filters: Filters) -> ForecastersAnswer:
     policy = DEFAULT_POLICY
     team = _team(ref, filters, ref.lock_week)
@@ -336,7 +336,7 @@ def _forecasters(ref: EditionRef, filters: Filters) -> ForecastersAnswer:
     )
 
 
-@st.cache_data(max_entries=1024, show_spinner=False)
+@st.cache_resource(max_entries=1024, show_spinner=False, hash_funcs=shelf.KEYS)
 def _forecaster(ref: EditionRef, filters: Filters, forecaster_id: str) -> ForecasterAnswer | None:
     grain = {"layer": filters.layer, "category": filters.category, "forecaster_id": forecaster_id}
     people = shelf.table(ref, "scopes").filter((pl.col("scope") == forecaster_id) & (pl.col("scope") != COMPANY_SCOPE))

@@ -47,7 +47,7 @@ def deals_of(filters: Filters, person: str) -> list[tuple[str, str]]:
     return _deals_of(shelf.edition(Workspace.at(), filters.edition_id), person)
 
 
-@st.cache_data(max_entries=512, show_spinner=False)
+@st.cache_resource(max_entries=512, show_spinner=False, hash_funcs=shelf.KEYS)
 def _deal(ref: EditionRef, filters: Filters, opportunity_id: str) -> DealAnswer | None:
     where = {"opportunity_id": opportunity_id}
     current, moves, steps, ties = (
@@ -81,7 +81,7 @@ def _deal(ref: EditionRef, filters: Filters, opportunity_id: str) -> DealAnswer 
     )
 
 
-@st.cache_data(max_entries=512, show_spinner=False)
+@st.cache_resource(max_entries=512, show_spinner=False, hash_funcs=shelf.KEYS)
 def _deals_of(ref: EditionRef, person: str) -> list[tuple[str, str]]:
     columns = ["opportunity_id", "name", "amount"]
     ours = editions.read(ref, "deals", where={"owner_id": person}, columns=columns)

@@ -81,7 +81,7 @@ def call_tie(filters: Filters, period: str | None = None) -> CallTieAnswer:
     return call_tie_of(shelf.edition(Workspace.at(), filters.edition_id), filters, period)
 
 
-@st.cache_data(max_entries=256, show_spinner=False)
+@st.cache_resource(max_entries=256, show_spinner=False, hash_funcs=shelf.KEYS)
 def projection_of(ref: EditionRef, filters: Filters) -> ProjectionAnswer:
     """``projection`` of an edition already open."""
     steps = editions.read(
@@ -115,7 +115,7 @@ def projection_of(ref: EditionRef, filters: Filters) -> ProjectionAnswer:
     )
 
 
-@st.cache_data(max_entries=256, show_spinner=False)
+@st.cache_resource(max_entries=256, show_spinner=False, hash_funcs=shelf.KEYS)
 def call_tie_of(ref: EditionRef, filters: Filters, period: str | None) -> CallTieAnswer:
     """``call_tie`` of an edition already open."""
     every = editions.read(ref, "call_bookings", where={"layer": filters.layer, "category": filters.category})

@@ -25,7 +25,7 @@ def typed_line(filters: Filters, amount: Decimal) -> Line | None:
     return _typed_line(shelf.edition(Workspace.at(), filters.edition_id), filters.scope, amount)
 
 
-@st.cache_data(max_entries=1024, show_spinner=False)
+@st.cache_resource(max_entries=1024, show_spinner=False, hash_funcs=shelf.KEYS)
 def _typed_line(ref: EditionRef, scope: str, amount: Decimal) -> Line | None:
     where = {"period_start_on": ref.open_period_start_on, "scope": scope}
     quantiles = editions.read(ref, "landing_quantiles", where={**where, "method": METHOD})

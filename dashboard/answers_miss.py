@@ -110,7 +110,7 @@ def reconcile(filters: Filters, period: str | None = None) -> ReconcileAnswer:
     return _reconcile(shelf.edition(Workspace.at(), filters.edition_id), period)
 
 
-@st.cache_data(max_entries=256, show_spinner=False)
+@st.cache_resource(max_entries=256, show_spinner=False, hash_funcs=shelf.KEYS)
 def _miss(ref: EditionRef, filters: Filters, period: str | None) -> MissAnswer:
     bridges = editions.read(ref, "miss_attribution", where={"scope": filters.scope})
     labels = shelf.table(ref, "periods").select("period_start_on", "label")
@@ -215,7 +215,7 @@ def _shares(ref: EditionRef, layer: str, category: str) -> pl.DataFrame:
     return found.sort("share_amount2", descending=True).head(NAMED_SHARES)
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
+@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=shelf.KEYS)
 def _reconcile(ref: EditionRef, period: str | None) -> ReconcileAnswer:
     every = shelf.table(ref, "reconciliation")
     totals = shelf.table(ref, "reconciliation_totals").filter(pl.col("break_kind") == "ledger")

@@ -51,7 +51,7 @@ def outcomes(filters: Filters) -> OutcomesAnswer:
     return _outcomes(shelf.edition(Workspace.at(), filters.edition_id))
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
+@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=shelf.KEYS)
 def _outcomes(ref: EditionRef) -> OutcomesAnswer:
     table, reasons = shelf.table(ref, "win_loss"), shelf.table(ref, "outcome_reasons")
     landed = shelf.table(ref, "table_status").filter(pl.col("row_count") > 0)["table_name"].to_list()

@@ -66,7 +66,7 @@ def pipeline(filters: Filters) -> PipelineAnswer:
     return _pipeline(shelf.edition(Workspace.at(), filters.edition_id), filters)
 
 
-@st.cache_data(max_entries=256, show_spinner=False)
+@st.cache_resource(max_entries=256, show_spinner=False, hash_funcs=shelf.KEYS)
 def _pipeline(ref: EditionRef, filters: Filters) -> PipelineAnswer:
     health = editions.read(ref, "pipeline_health", where={"scope": filters.scope})
     landed = dict(shelf.table(ref, "table_status").select("table_name", "row_count").rows())

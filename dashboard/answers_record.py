@@ -193,7 +193,7 @@ def _said(filters: Filters) -> Said:
     )
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
+@st.cache_resource(max_entries=8, show_spinner=False, hash_funcs=shelf.KEYS)
 def _since(older: EditionRef, newer: EditionRef, filters: Filters, then: Said, now: Said) -> SinceAnswer:
     periods = shelf.table(newer, "periods").sort("period_start_on")
     begun = periods.filter(pl.col("period_start_on") <= newer.as_of_at.date())
@@ -322,7 +322,7 @@ def latest_change(filters: Filters, offered: Offered) -> Latest | None:
     return _last_week(shelf.edition(Workspace.at(), filters.edition_id), filters.scope)
 
 
-@st.cache_data(max_entries=256, show_spinner=False)
+@st.cache_resource(max_entries=256, show_spinner=False, hash_funcs=shelf.KEYS)
 def _last_week(ref: EditionRef, scope: str) -> Latest | None:
     weeks = editions.read(ref, "pipeline_movement", where={"span_kind": "week", "scope": scope})
     whole = weeks.filter((pl.col("span_end_on") - pl.col("span_start_on")).dt.total_days() >= 6)

@@ -54,7 +54,7 @@ def what_if(filters: Filters, outlook: Outlook, texts: Sequence[str]) -> Scenari
     )
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
+@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=shelf.KEYS)
 def _bench(ref: EditionRef, scope: str) -> tuple[Bench, tuple[NamedDeal, ...], date] | None:
     rows = editions.read(ref, "scenario_scopes", where={"scope": scope})
     if rows.is_empty():
@@ -93,6 +93,6 @@ def _bench(ref: EditionRef, scope: str) -> tuple[Bench, tuple[NamedDeal, ...], d
     return bench, tuple(named), end
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
+@st.cache_resource(max_entries=8, show_spinner=False, hash_funcs=shelf.KEYS)
 def _shock(ref: EditionRef) -> pl.DataFrame:
     return shelf.table(ref, "scenario_draws").drop_nulls("shock").select("draw", "shock")

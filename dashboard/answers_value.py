@@ -82,7 +82,7 @@ def value_added(filters: Filters) -> ValueAnswer:
     return _value_added(shelf.edition(Workspace.at(), filters.edition_id), filters)
 
 
-@st.cache_data(max_entries=256, show_spinner=False)
+@st.cache_resource(max_entries=256, show_spinner=False, hash_funcs=shelf.KEYS)
 def _value_added(ref: EditionRef, filters: Filters) -> ValueAnswer:
     ladder = shelf.table(ref, "value_added")
     own = ladder.filter(pl.col("scope") == filters.scope)

@@ -8,6 +8,7 @@ import inspect
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
@@ -151,6 +152,7 @@ class ColumnRule:
     kind: str
 
 
+@cache
 def definitions() -> list[tuple[str, list[Definition]]]:
     """(question, definitions) in the order of the pages."""
     return [

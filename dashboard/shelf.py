@@ -8,14 +8,16 @@ its rows are cached for good.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from typing import Any
 
 import polars as pl
 import streamlit as st
 
 from dashboard import theme
-from dashboard.filters import Choices, calls_in_order, unique_labels
+from dashboard.filters import Choices, Filters, calls_in_order, unique_labels
 from dashboard.language import say
 from pipelines.policy import COMPANY_SCOPE
 from pipelines.settings import Workspace
@@ -24,6 +26,9 @@ from pipelines.warehouse.editions import EditionRef
 
 _NAME = re.compile(r"^(\d{8}T\d{6}Z)-[0-9a-f]{12}$")
 
+
+KEYS: dict[str | type, Callable[[Any], Any]] = {EditionRef: repr, Filters: repr}
+"""How the caches tell their arguments apart: by all of their fields, written in one go instead of one by one."""
 
 current_id = editions.current_id
 """The edition that CURRENT names, unopened."""
@@ -59,7 +64,7 @@ def on_offer(workspace: Workspace) -> Offered:
 
 def edition(workspace: Workspace, edition_id: str) -> EditionRef:
     """One edition by its id. Errors: EditionError when it is not there or damaged."""
-    return _edition(str(workspace.root.resolve()), edition_id, _stamp(workspace, edition_id))
+    return _edition(str(workspace.root.absolute()), edition_id, _stamp(workspace, edition_id))
 
 
 def choices(ref: EditionRef) -> Choices:
@@ -67,7 +72,7 @@ def choices(ref: EditionRef) -> Choices:
     return _choices(ref)
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
+@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=KEYS)
 def _choices(ref: EditionRef) -> Choices:
     scopes = table(ref, "scopes")
     leading = scopes.filter((pl.col("scope_kind") != "rep") & (pl.col("scope") != COMPANY_SCOPE))
@@ -89,7 +94,7 @@ def _edition(root: str, edition_id: str, stamp: tuple[int, int] | None) -> Editi
     return editions.find(Workspace.at(root), edition_id)
 
 
-@st.cache_resource(max_entries=128, show_spinner=False)
+@st.cache_resource(max_entries=128, show_spinner=False, hash_funcs=KEYS)
 def _table(ref: EditionRef, name: str) -> pl.DataFrame:
     return editions.read(ref, name)
 

@@ -392,9 +392,11 @@ def record_title(summary: RecordSummary, noun: str) -> str:
         side = "above" if high else "below" if low else "exactly"
         return f"One closed {noun} so far: the call was {side} what landed"
     if total in (high, low):
-        return f"In all {total} {noun}s the call was {'above' if high else 'below'} what landed"
+        which = f"both {noun}s" if total == 2 else f"all {total} {noun}s"
+        return f"In {which} the call was {'above' if high else 'below'} what landed"
     if high == low == 0:
-        return f"In all {total} {noun}s the call was exactly what landed"
+        which = f"both {noun}s" if total == 2 else f"all {total} {noun}s"
+        return f"In {which} the call was exactly what landed"
     if high == low:
         return f"Calls landed on either side equally: {high} of {total} {noun}s ran high"
     side, times = ("above", high) if high > low else ("below", low)
@@ -745,9 +747,9 @@ def forecaster_facts(
     """
     parts = []
     if own_weight_rate is not None:
-        parts.append(
-            f"{theme.percent(own_weight_rate)} of this rests on {name}'s own record, the rest on how peers' calls land."
-        )
+        own = theme.percent(own_weight_rate)
+        rest = "." if own == theme.percent(1.0) else ", the rest on how peers' calls land."
+        parts.append(f"{own} of this rests on {name}'s own record{rest}")
     if called is not None and expected:
         parts.append(f"A call was made in {called} of {theme.plural(expected, noun)}.")
     if unforecast_rate is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 import pickle
 import threading
 from collections import OrderedDict
@@ -28,13 +29,13 @@ def kept(draw: Callable[P, go.Figure]) -> Callable[P, go.Figure]:
 
     @functools.wraps(draw)
     def drawn(*args: P.args, **kwargs: P.kwargs) -> go.Figure:
-        key = pickle.dumps((draw.__module__, draw.__qualname__, args, sorted(kwargs.items()), code()))
+        key = _written((draw.__module__, draw.__qualname__, args, sorted(kwargs.items()), code()))
         with _lock:
             found = _figures.get(key)
             if found is not None:
                 _figures.move_to_end(key)
                 return found
-        figure = draw(*args, **kwargs)
+        figure = _finished(draw(*args, **kwargs))
         with _lock:
             _figures[key] = figure
             while len(_figures) > MOST:
@@ -42,6 +43,24 @@ def kept(draw: Callable[P, go.Figure]) -> Callable[P, go.Figure]:
         return figure
 
     return drawn
+
+
+def _finished(figure: go.Figure) -> go.Figure:
+    """The figure with what is sent of it made once: writing one out costs as much as all else of a page together."""
+    sent = figure.to_dict()
+    # Its own outermost layer each time, as copying a figure adds to it.
+    object.__setattr__(figure, "to_dict", lambda: dict(sent))
+    return figure
+
+
+def _written(value: object) -> bytes:
+    """Bytes that are one for equal values. Without the pickler's memo, which writes a text that is used twice another
+    way where it is one object than where it is two equal ones: an answer just made, and the same one from the cache."""
+    buffer = io.BytesIO()
+    pickler = pickle.Pickler(buffer)
+    pickler.fast = True
+    pickler.dump(value)
+    return buffer.getvalue()
 
 
 _lock = threading.Lock()

@@ -17,6 +17,9 @@ from dashboard.language import say
 
 BAR_WIDTH = 0.74
 LANDED_WIDTH = 0.42
+STEM_WIDTH = 0.07
+FULL = 13
+"""Periods at which a bar and a pin are as wide as they are drawn; fewer stand farther apart and are no wider."""
 
 
 @dataclass(frozen=True)
@@ -183,7 +186,9 @@ def _add_pins(
         row=2,
         col=1,
     )
-    fig.add_bar(x=places, y=heights, width=0.07, marker={"color": colour}, hoverinfo="skip", row=2, col=1)
+    # As thin among three periods as among thirteen.
+    stem = STEM_WIDTH * min(width / FULL, 1.0)
+    fig.add_bar(x=places, y=heights, width=stem, marker={"color": colour}, hoverinfo="skip", row=2, col=1)
     texts = [theme.percent(lean, signed=True).removesuffix(f"{theme.NO_BREAK}%") for lean in leans]
     fig.add_scatter(
         x=places,

@@ -38,7 +38,7 @@ def page(filters: Filters) -> None:
             caption=say("Landed tables"),
         )
     )
-    parts.how_computed(TableStatus, RejectedRows, Inputs)
+    parts.how_computed(TableStatus)
     _set_aside(ref)
     _missing(ref)
     st.header(say("Files"), anchor=False)
@@ -58,6 +58,7 @@ def page(filters: Filters) -> None:
                 caption=say("Landed files"),
             )
         )
+    parts.how_computed(Inputs)
 
 
 def _set_aside(ref: EditionRef) -> None:
@@ -100,6 +101,7 @@ def _set_aside(ref: EditionRef) -> None:
         mime="text/csv",
         on_click="ignore",
     )
+    parts.how_computed(RejectedRows)
 
 
 def _missing(ref: EditionRef) -> None:

@@ -35,6 +35,7 @@ def page(filters: Filters) -> None:
         wording_deal.step_row,
         empty=wording_deal.NO_STEPS,
         currency=answer.context.currency,
+        defined_by=MissDeals,
     )
     _rows(
         say("How did it move?"),
@@ -43,6 +44,7 @@ def page(filters: Filters) -> None:
         wording_deal.move_row,
         empty=wording_deal.NO_MOVES,
         currency=answer.context.currency,
+        defined_by=MovementDeals,
     )
     _rows(
         say("Is it booked?"),
@@ -51,8 +53,8 @@ def page(filters: Filters) -> None:
         wording_deal.tie_row,
         empty=wording_deal.NO_TIES,
         currency=answer.context.currency,
+        defined_by=Reconciliation,
     )
-    parts.how_computed(Deals, health.pipeline_health, MissDeals, MovementDeals, Reconciliation)
 
 
 def _stand(answer: DealAnswer) -> None:
@@ -69,6 +71,7 @@ def _stand(answer: DealAnswer) -> None:
         parts.said(wording_deal.chance(answer.current, answer.context.noun))
         parts.said(wording_deal.flagged(answer.current))
         st.caption(theme.escape(wording_deal.facts(answer.current)))
+        parts.how_computed(Deals, health.pipeline_health)
     if answer.owner_id is not None and answer.owner is not None:
         st.page_link(
             parts.page_at(parts.FORECASTER, "One forecaster"),
@@ -86,6 +89,7 @@ def _rows(
     *,
     empty: str,
     currency: str,
+    defined_by: Callable[..., object],
 ) -> None:
     st.header(title, anchor=False)
     if rows.is_empty():
@@ -93,3 +97,4 @@ def _rows(
         return
     columns = [Column(name, is_number=name in NUMBERS) for name in headings]
     st.html(tables.table(columns, [cells(row, currency) for row in rows.iter_rows(named=True)], caption=title))
+    parts.how_computed(defined_by)

@@ -114,6 +114,7 @@ def _record(answer: ForecasterAnswer) -> None:
         ),
         key="own-record",
         caption=wording.record_caption(frame, shown=shown.height, total=answer.record.height),
+        nested=True,
     )
 
 

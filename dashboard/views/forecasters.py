@@ -85,6 +85,7 @@ def _caterpillar(answer: ForecastersAnswer) -> None:
         ),
         alt=wording.caterpillar_alt(drawn.select("name", "estimate", "lower", "upper", "word").rows(), level),
         key="caterpillar",
+        nested=True,
         caption=wording.caterpillar_caption(
             level, has_common=answer.common is not None, fair_zone=context.policy.fair_zone
         ),
@@ -116,6 +117,7 @@ def _funnel(answer: ForecastersAnswer) -> None:
             ),
             alt=title,
             key="funnel",
+            nested=True,
             caption=wording.funnel_caption(answer.funnel_level),
         )
 

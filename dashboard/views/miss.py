@@ -47,7 +47,7 @@ def page(filters: Filters) -> None:
         _blame(answer)
     _cuts(answer)
     _deals(answer)
-    _exactly(answer)
+    _shares(answer)
 
 
 def _problem(answer: MissAnswer) -> str:
@@ -106,6 +106,8 @@ def _bridge(answer: MissAnswer) -> None:
         key="bridge",
         caption=wording_miss.bridge_caption(answer.currency),
     )
+    parts.how_computed(attribution.miss_attribution, miss.called_deals)
+    _exactly(answer)
 
 
 def _steps(answer: MissAnswer) -> list[Step]:
@@ -126,7 +128,7 @@ def _steps(answer: MissAnswer) -> list[Step]:
 def _blame(answer: MissAnswer) -> None:
     rows = answer.parts.to_dicts()
     parts_shown = wording_miss.blame_rows(rows, answer.currency)
-    st.subheader(theme.escape(wording_miss.blame_title(rows)), anchor=False)
+    st.header(theme.escape(wording_miss.blame_title(rows)), anchor=False)
     st.html(
         tables.table(
             (
@@ -186,6 +188,7 @@ def _cuts(answer: MissAnswer) -> None:
             caption=say("The company's bridge by {lower}", lower=CUT_NAMES[chosen].lower()),
         )
     )
+    parts.how_computed(attribution.miss_attribution)
 
 
 def _deals(answer: MissAnswer) -> None:
@@ -248,6 +251,9 @@ def _exactly(answer: MissAnswer) -> None:
                 caption=say("Call, steps and landed"),
             )
         )
+
+
+def _shares(answer: MissAnswer) -> None:
     sentence = wording_miss.shares_sentence(answer.shares.to_dicts(), answer.layer) if answer.shares.height else ""
     if sentence:
         parts.said(sentence)

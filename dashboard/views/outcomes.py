@@ -35,7 +35,6 @@ def page(filters: Filters) -> None:
     )
     _cuts(answer)
     _reasons(answer)
-    _table(answer)
 
 
 def _cuts(answer: OutcomesAnswer) -> None:
@@ -52,7 +51,8 @@ def _cuts(answer: OutcomesAnswer) -> None:
         parts.listed(wording_outcomes.undecided(answer.cuts, answer.whole))
     for sentence in wording_outcomes.not_stated(answer.missing):
         st.caption(theme.escape(sentence))
-    parts.how_computed(outcomes.win_loss, outcomes.outcome_reasons)
+    parts.how_computed(outcomes.win_loss)
+    _rates(answer)
 
 
 def _cut(cut: str, rows: pl.DataFrame, top: float) -> None:
@@ -80,6 +80,8 @@ def _reasons(answer: OutcomesAnswer) -> None:
     for column, (outcome, rows) in zip(st.columns(len(told), gap="large"), told.items(), strict=True):
         with column:
             _reason(answer, outcome, rows, top)
+    parts.how_computed(outcomes.outcome_reasons)
+    _stated(answer)
 
 
 def _reason(answer: OutcomesAnswer, outcome: str, rows: pl.DataFrame, top: float) -> None:
@@ -99,7 +101,7 @@ def _reason(answer: OutcomesAnswer, outcome: str, rows: pl.DataFrame, top: float
     )
 
 
-def _table(answer: OutcomesAnswer) -> None:
+def _rates(answer: OutcomesAnswer) -> None:
     numbers = [
         say(name)
         for name in (
@@ -126,6 +128,9 @@ def _table(answer: OutcomesAnswer) -> None:
                     caption=say("How deals ended, by {cut}", cut=CUTS[cut]),
                 )
             )
+
+
+def _stated(answer: OutcomesAnswer) -> None:
     with st.expander(say("Every stated reason, with its deals and money")):
         told = [answer.reasons[outcome].to_dicts() for outcome in OUTCOMES if outcome in answer.reasons]
         reasons = [row for some in told for row in some] + list(answer.unexplained.values())

@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 
 import plotly.graph_objects as go
+import polars as pl
 import streamlit as st
 
-from dashboard import definitions, theme, wording
+from dashboard import definitions, tables, theme, wording
 from dashboard.language import say
+from dashboard.tables import Column
+
+_SEAM = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
-def how_computed(*sources: Callable[..., object], label: str = say("How computed")) -> None:
+HOW_COMPUTED = say("How computed")
+
+
+def how_computed(*sources: Callable[..., object], label: str = HOW_COMPUTED) -> None:
     """A popover with the definitions, read from the code that computes the numbers beside it."""
     with st.popover(label, icon=":material/function:", type="tertiary"):
-        for source in sources:
-            documented = inspect.getdoc(source) or ""
-            st.markdown(f"**{theme.escape(_heading(source, documented))}**")
-            st.markdown(definitions.markdown(documented))
+        st.markdown(_defined(sources))
+
+
+@cache
+def _defined(sources: tuple[Callable[..., object], ...]) -> str:
+    """The definitions one below the other, each under what the Method page calls it. Code does not change in a run."""
+    documented = ((source, inspect.getdoc(source) or "") for source in sources)
+    return "\n\n".join(
+        f"**{theme.escape(_heading(source, text))}**\n\n{definitions.markdown(text)}" for source, text in documented
+    )
 
 
 def _heading(source: Callable[..., object], documented: str) -> str:
@@ -26,7 +41,8 @@ def _heading(source: Callable[..., object], documented: str) -> str:
     path = f"{source.__module__}:{source.__qualname__}"
     known = {entry: heading for _, entries in definitions.SECTIONS for heading, entry in entries}
     title = documented.partition("**")[2].partition("**")[0].rstrip(".") if documented.startswith("**") else ""
-    return known.get(path) or title or source.__qualname__.replace("_", " ")
+    # A published table is called by its rows: ``MissDeals`` are miss deals.
+    return known.get(path) or title or _SEAM.sub(" ", source.__qualname__).replace("_", " ").capitalize()
 
 
 def prose(text: str) -> str:
@@ -47,9 +63,12 @@ def listed(sentences: Iterable[str]) -> None:
     st.markdown("\n".join(f"- {wording.markdown(sentence)}" for sentence in sentences))
 
 
-def finding(title: str, figure: go.Figure, *, alt: str, key: str, caption: str) -> None:
-    """A chart under its finding; the caption says what its marks mean, so that no legend is needed."""
-    st.subheader(theme.escape(title), anchor=False)
+def finding(title: str, figure: go.Figure, *, alt: str, key: str, caption: str, nested: bool = False) -> None:
+    """A chart under its finding; the caption says what its marks mean, so that no legend is needed.
+
+    ``nested``: it stands below a heading of the page, whose levels a reader who hears them steps down one by one.
+    """
+    (st.subheader if nested else st.header)(theme.escape(title), anchor=False)
     st.caption(theme.escape(caption))
     st.plotly_chart(figure, key=key, alt=alt, theme=None, config=theme.CHART_CONFIG)
 
@@ -68,6 +87,31 @@ def choose_period(labels: list[str], *, key: str) -> str:
     return str(
         st.selectbox(say("Period"), labels, key=key, bind="query-params", width=210, label_visibility="collapsed")
     )
+
+
+def in_full(label: str, columns: Sequence[Column], rows: Sequence[Sequence[str | None]]) -> None:
+    """The rows behind a chart, to be opened below it."""
+    with st.expander(label):
+        st.html(tables.table(columns, rows, caption=label))
+
+
+def as_file(label: str, rows: Callable[[], pl.DataFrame], *, file_name: str, key: str) -> None:
+    """The rows behind a chart as a file, written out when it is asked for: they are too many to stand on the page."""
+    st.download_button(
+        label,
+        data=lambda: rows().write_csv().encode(),
+        file_name=f"{file_name}.csv",
+        mime="text/csv",
+        on_click="ignore",
+        icon=":material/download:",
+        type="tertiary",
+        key=key,
+    )
+
+
+def open_pipeline() -> None:
+    """A link to the open deals that a landing is made of."""
+    st.page_link(page_at("pipeline", "Pipeline"), label=say("Every open deal"), icon=":material/list:")
 
 
 def page_at(url_path: str, title: str) -> st.Page:

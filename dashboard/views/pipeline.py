@@ -8,7 +8,7 @@ import polars as pl
 import streamlit as st
 from streamlit.column_config import DateColumn, NumberColumn, TextColumn
 
-from dashboard import answers_pipeline, tables, theme, wording_pipeline
+from dashboard import answers_pipeline, theme, wording_pipeline
 from dashboard.answers_pipeline import PipelineAnswer, Rate
 from dashboard.charts.intervals import intervals
 from dashboard.charts.pacing import pacing
@@ -17,7 +17,9 @@ from dashboard.filters import Filters, is_dark
 from dashboard.language import say
 from dashboard.tables import Column
 from dashboard.views import parts
-from pipelines.engine import health, stability
+from pipelines.contracts import Deals
+from pipelines.engine import health, shares, stability
+from pipelines.history_contracts import PipelineWeekly
 from pipelines.policy import COMPANY_SCOPE
 
 ACROSS = 3
@@ -48,16 +50,16 @@ def page(filters: Filters) -> None:
         _sentences(answer)
     with drawn:
         _shares(answer)
+    _table(answer)
     _pacing(answer)
     _rates(answer)
     _splits(answer)
     _reasons(answer)
     _deals(answer)
-    _table(answer)
 
 
 def _sentences(answer: PipelineAnswer) -> None:
-    st.subheader(say("What the deals say"), anchor=False)
+    st.header(say("What the deals say"), anchor=False)
     parts.listed(wording_pipeline.sentences(answer.measures, answer.context.noun, answer.context.currency))
     for sentence in wording_pipeline.missing(has_history=answer.has_history, has_quotas=answer.has_quotas):
         st.caption(theme.escape(sentence))
@@ -75,6 +77,7 @@ def _shares(answer: PipelineAnswer) -> None:
         key="shares",
         caption=wording_pipeline.shares_caption(answer.context.policy.level, answer.context.noun),
     )
+    parts.how_computed(health.pipeline_health, shares.inflation)
 
 
 def _pacing(answer: PipelineAnswer) -> None:
@@ -88,6 +91,10 @@ def _pacing(answer: PipelineAnswer) -> None:
         key="pacing",
         caption=wording_pipeline.pacing_caption(answer.context.noun),
     )
+    with st.container(horizontal=True):
+        parts.how_computed(PipelineWeekly)
+        name = f"open-and-due-{answer.context.edition_id}"
+        parts.as_file(say("Every week (CSV)"), lambda: answer.pacing, file_name=name, key="pacing-csv")
 
 
 def _rates(answer: PipelineAnswer) -> None:
@@ -100,10 +107,19 @@ def _rates(answer: PipelineAnswer) -> None:
     st.caption(theme.escape(wording_pipeline.RATES_CAPTION))
     is_split = [rate.item is not None and rate.measure != "stage_conversion" for rate in answer.rates]
     _grid([rate for rate, split in zip(answer.rates, is_split, strict=True) if not split], answer.context.noun)
-    parts.how_computed(stability.rate_stability, stability.verdict, stability.coverage_stability)
+    with st.container(horizontal=True):
+        parts.how_computed(stability.rate_stability, stability.verdict, stability.coverage_stability)
+        name = f"conversion-rates-{answer.context.edition_id}"
+        parts.as_file(
+            say("Every rate, period by period (CSV)"), partial(_periods, answer), file_name=name, key="rates-csv"
+        )
     if any(is_split):
         with st.expander(say("The same by sales motion")):
             _grid([rate for rate, split in zip(answer.rates, is_split, strict=True) if split], answer.context.noun)
+
+
+def _periods(answer: PipelineAnswer) -> pl.DataFrame:
+    return pl.concat([rate.rows for rate in answer.rates])
 
 
 def _grid(rates: list[Rate], noun: str) -> None:
@@ -129,7 +145,9 @@ def _rate(rate: Rate, noun: str) -> None:
             dark=is_dark(),
         ),
         key=f"rate-{rate.measure}-{rate.item}",
-        alt=wording_pipeline.rate_alt(name, rate.measure, rate.rows.select("label", "estimate").rows()),
+        alt=wording_pipeline.rate_alt(
+            name, rate.measure, list(zip(rate.rows["label"], rate.rows["estimate"], strict=True))
+        ),
         theme=None,
         config=theme.CHART_CONFIG,
     )
@@ -148,6 +166,12 @@ def _splits(answer: PipelineAnswer) -> None:
         with column:
             for rows in side:
                 _split(rows, top)
+    parts.how_computed(health.pipeline_health, shares.inflation)
+    parts.in_full(
+        say("Every win rate, with its deals"),
+        _columns(answer.context.noun),
+        [wording_pipeline.table_row(f"{row['split']}: {row['label']}", row) for row in answer.splits.to_dicts()],
+    )
 
 
 def _reasons(answer: PipelineAnswer) -> None:
@@ -161,6 +185,12 @@ def _reasons(answer: PipelineAnswer) -> None:
         alt=wording_pipeline.reasons_title(rows) + ". " + wording_pipeline.shares_alt(rows),
         key="reasons",
         caption=wording_pipeline.reasons_caption(silent, answer.context.policy.level),
+    )
+    parts.how_computed(health.pipeline_health)
+    parts.in_full(
+        say("Every stated reason, with its deals"),
+        _columns(answer.context.noun),
+        [wording_pipeline.table_row(row["label"], row) for row in rows],
     )
 
 
@@ -203,19 +233,22 @@ def _deals(answer: PipelineAnswer) -> None:
         key="worth-a-look",
         alt=say("Open deals with a reason to look at them, largest first"),
     )
+    parts.how_computed(Deals, health.ageing_limits)
 
 
-def _table(answer: PipelineAnswer) -> None:
-    noun = answer.context.noun
-    columns = (
+def _columns(noun: str) -> tuple[Column, ...]:
+    return (
         Column(say("Measure")),
         *(Column(name, is_number=True) for name in map(say, ("Now", "Range", "Deals"))),
         Column(say("The four {noun}s before, latest first", noun=noun), is_number=True),
     )
+
+
+def _table(answer: PipelineAnswer) -> None:
     rows = [
         wording_pipeline.table_row(label, answer.measures[measure])
         for measure, label in wording_pipeline.TABLE.items()
         if measure in answer.measures
     ]
-    with st.expander(say("Every measure, with what it rests on")):
-        st.html(tables.table(columns, rows, caption=say("Measures of the pipeline")))
+    if rows:
+        parts.in_full(say("Every measure, with what it rests on"), _columns(answer.context.noun), rows)

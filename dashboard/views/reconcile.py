@@ -14,6 +14,7 @@ from dashboard.language import say
 from dashboard.tables import Column
 from dashboard.views import parts, reconcile_calls, reconcile_projection, signoff
 from dashboard.wording_reconcile import KINDS
+from pipelines.contracts import Reconciliation
 from pipelines.engine import reconciliation
 
 EVERY = say("All periods")
@@ -56,8 +57,8 @@ def _deals(filters: Filters) -> None:
         parts.said(wording_reconcile.nothing_in(answer.label))
         return
     _first_lines(answer)
-    _bridge(answer)
-    _kinds(answer)
+    is_drawn = _bridge(answer)
+    _kinds(answer, below_bridge=is_drawn)
     _rows(answer, filters)
 
 
@@ -80,11 +81,11 @@ def _first_lines(answer: ReconcileAnswer) -> None:
     )
 
 
-def _bridge(answer: ReconcileAnswer) -> None:
-    """The difference of the two ledgers, kind by kind."""
+def _bridge(answer: ReconcileAnswer) -> bool:
+    """The difference of the two ledgers, kind by kind; whether there is one to draw."""
     differing = answer.kinds.filter(pl.col("difference_amount") != 0)
     if differing.is_empty():
-        return
+        return False
     steps = [
         Step(KINDS[row["break_kind"]][0], row["difference_amount"], told=KINDS[row["break_kind"]][1])
         for row in differing.iter_rows(named=True)
@@ -97,10 +98,11 @@ def _bridge(answer: ReconcileAnswer) -> None:
         key="tie-bridge",
         caption=wording_reconcile.difference_caption(),
     )
+    return True
 
 
-def _kinds(answer: ReconcileAnswer) -> None:
-    st.header(say("Breaks by kind"), anchor=False)
+def _kinds(answer: ReconcileAnswer, *, below_bridge: bool) -> None:
+    (st.subheader if below_bridge else st.header)(say("Breaks by kind"), anchor=False)
     ages = [name for _, name in AGES]
     st.html(
         tables.table(
@@ -186,3 +188,4 @@ def _rows(answer: ReconcileAnswer, filters: Filters) -> None:
         mime="text/csv",
         on_click="ignore",
     )
+    parts.how_computed(Reconciliation)

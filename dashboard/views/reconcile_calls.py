@@ -33,14 +33,15 @@ def page(filters: Filters) -> None:
     company = answer.company
     st.title(theme.escape(wording_finance.call_tie_title(answer.label, company, answer.currency)), anchor=False)
     parts.said(wording_finance.call_tie_sentence(company, answer.currency))
-    _bridge(answer)
-    _people(answer)
+    is_drawn = _bridge(answer)
+    _people(answer, below_bridge=is_drawn)
 
 
-def _bridge(answer: CallTieAnswer) -> None:
+def _bridge(answer: CallTieAnswer) -> bool:
+    """Whether the company's call and what was booked are known, so that a bridge leads from one to the other."""
     company = answer.company
     if company.get("call_amount") is None or company.get("booked_amount") is None:
-        return
+        return False
     steps = [Step(say("called"), _money(company, "call_amount"), "call")]
     for name, (word, told) in BOOK_STEPS.items():
         amount = _money(company, name)
@@ -56,6 +57,7 @@ def _bridge(answer: CallTieAnswer) -> None:
         key="call-tie",
         caption=say("Outline: called. Solid: closed won and booked. Blue adds, orange takes away."),
     )
+    return True
 
 
 def _money(row: dict[str, object], name: str) -> Decimal:
@@ -63,9 +65,9 @@ def _money(row: dict[str, object], name: str) -> Decimal:
     return amount if isinstance(amount, Decimal) else Decimal(0)
 
 
-def _people(answer: CallTieAnswer) -> None:
+def _people(answer: CallTieAnswer, *, below_bridge: bool) -> None:
     """A grid: a company has more callers than a table holds, and more steps than a page is wide."""
-    st.header(say("Everybody who called"), anchor=False)
+    (st.subheader if below_bridge else st.header)(say("Everybody who called"), anchor=False)
     named = {"call_amount": say("Called"), **wording_finance.book_heads(), "booked_amount": say("Booked")}
     shown = answer.rows.select(
         pl.when(pl.col("forecaster_id") == COMPANY_SCOPE)

@@ -17,9 +17,10 @@ from dashboard.shelf import Offered
 from dashboard.tables import Column
 from dashboard.views import parts
 from dashboard.wording_record import MOVEMENTS
-from pipelines.contracts import PUBLISHED_TABLES
-from pipelines.engine import edition_change
+from pipelines.contracts import PUBLISHED_TABLES, Inputs
+from pipelines.engine import edition_change, verdict
 from pipelines.measures import restated
+from pipelines.warehouse import editions
 
 SINCE = "since"
 
@@ -53,6 +54,7 @@ def _editions(answer: RecordAnswer) -> None:
         Column(say("Method")),
     )
     st.html(tables.table(columns, [_row(line) for line in answer.lines], caption=say("Editions on record")))
+    parts.how_computed(verdict.verdict)
     for line in answer.lines:
         if line.problem:
             st.warning(theme.escape(f"{line.edition_id}: {line.problem} {line.remedy}"), icon=":material/error:")
@@ -123,6 +125,7 @@ def _moves(found: SinceAnswer) -> None:
         alt=wording_record.since_alt(title, [(step.name, step.amount) for step in steps], currency),
         key="since-bridge",
         caption=wording_record.since_caption(found.older.as_of_at, found.newer.as_of_at),
+        nested=True,
     )
     parts.said(wording_record.largest_moves(found.totals, currency))
     st.caption(
@@ -272,6 +275,7 @@ def _verified(filters: Filters, answer: RecordAnswer) -> None:
         st.caption(
             theme.escape(say("Digest of everything visible in them: {digest}.", digest=answer.read.input_digest))
         )
+    parts.how_computed(Inputs, editions.verify)
 
 
 def _downloads(answer: RecordAnswer) -> None:

@@ -35,9 +35,10 @@ def bench(filters: Filters, context: Context, outlook: Outlook) -> None:
             _ask(answer, context)
             _assumed(answer, context)
             st.caption(theme.escape(wording_scenario.HONEST))
-            parts.how_computed(scenario.scenario, label=say("How a scenario is computed"))
         with told:
             _told(answer, context, outlook)
+            parts.open_pipeline()
+            parts.how_computed(scenario.scenario, label=say("How a scenario is computed"))
 
 
 def _ask(answer: ScenarioAnswer, context: Context) -> None:

@@ -57,7 +57,7 @@ def _offer(workspace: Workspace, *, is_published: bool) -> None:
     has_landed = workspace.landing.exists()
     left, right = st.columns([3, 2], gap="large")
     with left:
-        st.subheader(say("Drop your own files"), anchor=False)
+        st.header(say("Drop your own files"), anchor=False)
         brought = st.file_uploader(
             say("CSV, TSV, Excel, JSON lines or Parquet, also zipped; several at once"),
             type=sorted(suffix.removeprefix(".") for suffix in TABLE_SUFFIXES),
@@ -76,15 +76,15 @@ def _offer(workspace: Workspace, *, is_published: bool) -> None:
             st.rerun()
     with right:
         if has_landed and not is_published:
-            st.subheader(say("Publish what has landed"), anchor=False)
+            st.header(say("Publish what has landed"), anchor=False)
             if st.button(say("Publish"), type="primary", icon=":material/publish:"):
                 _begin(workspace, "publish")
         elif not has_landed:
-            st.subheader(say("Or look at a simulated company"), anchor=False)
+            st.header(say("Or look at a simulated company"), anchor=False)
             st.markdown(say("40 reps over 12 quarters, with known leans planted in it. It takes about a minute."))
             if st.button(say("Simulate a company"), icon=":material/science:"):
                 _begin(workspace, "demo")
-        st.subheader(say("What is enough"), anchor=False)
+        st.header(say("What is enough"), anchor=False)
         st.markdown(
             say(
                 "A spreadsheet with one row per forecaster and period: *{columns}*. A CRM export of "

@@ -40,7 +40,6 @@ def page(filters: Filters, offered: Offered) -> None:
             _why(answer)
     else:
         _with_outlook(answer, answer.outlook, filters)
-    _table(answer)
 
 
 def _with_outlook(answer: TrustAnswer, found: Outlook, filters: Filters) -> None:
@@ -140,6 +139,8 @@ def _record(answer: TrustAnswer) -> None:
         key="record",
         caption=wording.record_caption(frame, shown=shown.height, total=answer.record.height),
     )
+    parts.how_computed(expectation.record, expectation.summarise)
+    _table(answer)
 
 
 def _open_period(answer: TrustAnswer) -> OpenPeriod | None:
@@ -179,8 +180,10 @@ def _dots(answer: TrustAnswer, issued: Outlook, filters: Filters) -> None:
     for sentence in (swing, wording_landing.basis(found, frame)):
         if sentence:
             parts.said(sentence)
-    if swing and found.swing is not None:
-        parts.open_deal(found.swing.opportunity_id, found.swing.name)
+    with st.container(horizontal=True):
+        if swing and found.swing is not None:
+            parts.open_deal(found.swing.opportunity_id, found.swing.name)
+        parts.open_pipeline()
     parts.how_computed(outlook.Outlook, outlook.misses, landing_tables.probability_of_reaching)
 
 
@@ -218,7 +221,7 @@ def _held(answer: TrustAnswer, found: Outlook) -> None:
 
 def _why(answer: TrustAnswer) -> None:
     frame = answer.context.frame
-    st.subheader(say("Why this verdict"), anchor=False)
+    st.header(say("Why this verdict"), anchor=False)
     for check in answer.checks:
         sentence = wording.check_sentence(check, frame, answer.grounds)
         st.markdown(f"{CHECKED[check.holds]} {wording.markdown(sentence)}")

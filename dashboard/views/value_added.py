@@ -247,3 +247,5 @@ def _tests(answer: ValueAnswer) -> None:
         rationality.pooled_mincer_zarnowitz,
         rationality.revision_slope,
     )
+    name = f"tests-of-calls-{context.edition_id}"
+    parts.as_file(say("Every test with its interval (CSV)"), lambda: answer.tests, file_name=name, key="tests-csv")

@@ -237,7 +237,7 @@ def test_the_page_says_range_odds_and_record(open_app: Open, held: Path) -> None
 def test_the_odds_said_are_the_dots_drawn(open_app: Open, held: Path) -> None:
     at = open_app(held)
     said = wording.plain(next(block.value for block in at.markdown if "We expect" in block.value)).replace("\\", "")
-    title = next(block.value for block in at.subheader if "equally likely" in block.value)
+    title = next(block.value for block in at.header if "equally likely" in block.value)
     assert said.split(" in 20")[0].split()[-1].strip("*") == title.split()[0]
 
 

@@ -116,7 +116,7 @@ def test_a_typed_line_recolours_the_dots_and_says_its_chance(open_app: Open, hel
     at = open_app(held, line=f"{third:.2f}")
     assert not at.exception
     assert f"is {theme.percent(0.7)}" in wording.plain(words(at)).replace("*", "")
-    assert any("6 of 20 equally likely outcomes miss your line" in block.value for block in at.subheader)
+    assert any("6 of 20 equally likely outcomes miss your line" in block.value for block in at.header)
     assert at.text_input[0].value == f"{third:.2f}"
 
 
