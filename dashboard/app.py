@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,7 +21,6 @@ from dashboard.views import (
     method,
     miss,
     outcomes,
-    parts,
     pipeline,
     reconcile,
     record,
@@ -33,6 +29,7 @@ from dashboard.views import (
     trust,
     value_added,
 )
+from dashboard.views.boundary import boundary
 from pipelines.errors import TrustError
 from pipelines.policy import METHOD_VERSION
 from pipelines.settings import Workspace
@@ -41,8 +38,6 @@ from pipelines.warehouse.editions import EditionRef
 ASSETS = Path(__file__).with_name("assets")
 ABOUT = say("Forecast Trust tells a company whether its sales forecast can be believed, and how it knows.")
 SIMULATED = say(":orange-badge[:material/science: Simulated: no real person or deal]")
-
-log = logging.getLogger("forecast_trust")
 
 
 def main() -> None:
@@ -95,31 +90,6 @@ class Asked:
     ref: EditionRef
     filters: Filters
     offered: Offered
-
-
-@contextmanager
-def boundary() -> Iterator[None]:
-    """A problem a person can fix is said in two sentences; anything else is apologised for with an id found in the log.
-
-    No traceback reaches the screen: it may hold names and amounts.
-    """
-    try:
-        yield
-    except TrustError as error:
-        log.warning("%s %s", error.problem, error.remedy)
-        st.error(f"{parts.prose(error.problem)}\n\n{parts.prose(error.remedy)}", icon=":material/error:")
-    except Exception:  # the boundary itself: everything below it lets the unexpected pass
-        reference = uuid.uuid4().hex[:8]
-        log.exception("Unexpected error %s", reference)
-        st.error(
-            say(
-                "This page could not be drawn, and that is our fault, not yours.\n\nReload it; if that does not "
-                "help, report error **{reference}**: the details stand beside that number in the output of "
-                "`forecast-trust dashboard`.",
-                reference=reference,
-            ),
-            icon=":material/error:",
-        )
 
 
 def _trust(asked: Asked) -> None:

@@ -8,7 +8,8 @@ its rows are cached for good.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -59,7 +60,7 @@ def on_offer(workspace: Workspace) -> Offered:
     names.sort(key=lambda name: name != current)
     if current is not None and current not in names:
         names.insert(0, current)
-    return Offered(current, unique_labels([(name, _label(name)) for name in names]))
+    return Offered(current, unique_labels(_labels(names)))
 
 
 def edition(workspace: Workspace, edition_id: str) -> EditionRef:
@@ -108,9 +109,18 @@ def _stamp(workspace: Workspace, edition_id: str) -> tuple[int, int] | None:
     return (found.st_size, found.st_mtime_ns)
 
 
-def _label(edition_id: str) -> str:
+def _labels(names: Sequence[str]) -> list[tuple[str, str]]:
+    """Each edition by the day of its as-of, and the hour only where two are of one day: a phone has no room for it."""
+    instants = {name: _as_of(name) for name in names}
+    days = Counter(day for day, _ in instants.values())
+    return [(name, day if days[day] == 1 else instant) for name, (day, instant) in instants.items()]
+
+
+def _as_of(edition_id: str) -> tuple[str, str]:
+    """The day and the instant of an edition as they are offered."""
     found = _NAME.match(edition_id)
     if found is None:
-        return edition_id
-    as_of = theme.instant(datetime.strptime(found[1] + "+0000", "%Y%m%dT%H%M%SZ%z"))
-    return say("As of {instant}", instant=as_of.removeprefix(say("end of ")).removesuffix(" UTC"))
+        return (edition_id, edition_id)
+    written = theme.instant(datetime.strptime(found[1] + "+0000", "%Y%m%dT%H%M%SZ%z"))
+    as_of = written.removeprefix(say("end of ")).removesuffix(" UTC")
+    return (say("As of {instant}", instant=as_of.partition(",")[0]), say("As of {instant}", instant=as_of))

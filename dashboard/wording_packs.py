@@ -54,6 +54,13 @@ FORMATS = {
 
 TAKE = "Take it with you"
 TAKE_HELP = "What these pages show, as a file: for the edition, people and calls chosen here."
+MAKING = "Making it"
+
+
+def save(file_type: str) -> str:
+    """The button that saves what was made."""
+    return f"Save the {file_type.upper()} file"
+
 
 HEADINGS = {
     "record": "The record behind it",

@@ -14,6 +14,7 @@ from dashboard.charts.dots import Across, dotplot
 from dashboard.filters import Filters, is_dark
 from dashboard.language import say
 from dashboard.views import parts
+from dashboard.views.boundary import boundary
 from pipelines.engine import scenario
 from pipelines.engine.outlook import Outlook
 
@@ -23,6 +24,11 @@ ASSUMED = "if"
 @st.fragment
 def bench(filters: Filters, context: Context, outlook: Outlook) -> None:
     """Redraws itself alone: an assumption is answered without drawing the page again."""
+    with boundary():
+        _bench(filters, context, outlook)
+
+
+def _bench(filters: Filters, context: Context, outlook: Outlook) -> None:
     texts = st.query_params.get_all(ASSUMED)
     answer = answers_scenario.what_if(filters, outlook, texts)
     if answer is None or not answer.deals:

@@ -187,8 +187,11 @@ def test_finance_opens_an_older_edition_and_takes_the_workbook(
         visit.settle()
         assert older.edition_id in page.locator(".st-key-footer").inner_text()
         page.get_by_role("button", name="Take it with you").click()
+        page.get_by_role("button", name="Finance workbook").click()
+        save = page.get_by_role("button", name="Save the XLSX file")
+        save.wait_for(timeout=WORK_MS)
         with page.expect_download(timeout=WORK_MS) as download:
-            page.get_by_role("button", name="Finance workbook").click()
+            save.click()
         taken = tmp_path / "taken.xlsx"
         download.value.save_as(taken)
         book = openpyxl.load_workbook(taken, read_only=True)

@@ -220,17 +220,17 @@ def test_the_pointer_is_read_again_on_every_run(open_app: Open, tmp_path: Path) 
 
 
 def _fixable() -> None:
-    from dashboard import app
+    from dashboard.views.boundary import boundary
     from pipelines.errors import TrustError
 
-    with app.boundary():
+    with boundary():
         raise TrustError("The file a_b.csv costs $5 and $6.", "Run `forecast-trust ingest a_b.csv`.")
 
 
 def _unexpected() -> None:
-    from dashboard import app
+    from dashboard.views.boundary import boundary
 
-    with app.boundary():
+    with boundary():
         raise ZeroDivisionError("Ann Lee called $120,000")
 
 
@@ -349,7 +349,8 @@ def test_only_this_machine_may_ask(host: str, origin: str | None, is_local: bool
 def test_editions_are_offered_current_first_and_a_damaged_one_does_not_hide_the_rest(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     workspace.create()
-    for name in ("20261108T235959Z-aaaaaaaaaaaa", "20261109T180000Z-bbbbbbbbbbbb", "20261001T000000Z-cccccccccccc"):
+    names = ("20261108T235959Z-aaaaaaaaaaaa", "20261109T180000Z-bbbbbbbbbbbb", "20261001T000000Z-cccccccccccc")
+    for name in names:
         (workspace.editions / f"{name}.duckdb").write_bytes(b"")
     (workspace.editions / ".building-x.duckdb").write_bytes(b"")
     workspace.current.write_text("20261108T235959Z-aaaaaaaaaaaa\n")
@@ -357,8 +358,14 @@ def test_editions_are_offered_current_first_and_a_damaged_one_does_not_hide_the_
     assert offered.current_id == "20261108T235959Z-aaaaaaaaaaaa"
     assert offered.editions == (
         ("20261108T235959Z-aaaaaaaaaaaa", "As of 8 Nov 2026"),
-        ("20261109T180000Z-bbbbbbbbbbbb", "As of 9 Nov 2026, 18:00"),
+        ("20261109T180000Z-bbbbbbbbbbbb", "As of 9 Nov 2026"),
         ("20261001T000000Z-cccccccccccc", "As of 30 Sep 2026"),
     )
     with pytest.raises(EditionError):
         shelf.edition(workspace, "20261108T235959Z-aaaaaaaaaaaa")
+    # The hour is told only where the day alone would name two: a phone has no room for it.
+    (workspace.editions / "20261109T070000Z-dddddddddddd.duckdb").write_bytes(b"")
+    labels = dict(shelf.on_offer(workspace).editions)
+    assert labels[names[1]] == "As of 9 Nov 2026, 18:00"
+    assert labels["20261109T070000Z-dddddddddddd"] == "As of 9 Nov 2026, 07:00"
+    assert labels[names[0]] == "As of 8 Nov 2026"

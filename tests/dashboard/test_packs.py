@@ -549,8 +549,51 @@ def test_the_pages_offer_every_pack_without_making_one(
     monkeypatch.setattr(packs, "make", refused)
     at = open_app(full_workspace)
     assert not at.exception
-    labels = [button.proto.label for button in at.get("download_button")]
-    assert labels == [wording_packs.FORMATS[kind][0] for kind in packs.MAKERS]
+    offered = [button.label for button in at.button if str(button.key).startswith("take-")]
+    assert offered == [wording_packs.FORMATS[kind][0] for kind in packs.MAKERS]
+    assert not at.get("download_button"), "nothing to save before it is made"
+
+
+def test_a_pack_is_made_at_the_first_press_and_saved_at_the_second(
+    full_workspace: Path, open_app: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+
+    def make(file_format: str, *_: object) -> bytes:
+        made.append(file_format)
+        return b"%PDF-1.7"
+
+    monkeypatch.setattr(packs, "make", make)
+    at = open_app(full_workspace)
+    at.button(key="take-pdf").click().run()
+    assert not at.exception
+    assert made == ["pdf"]
+    (save,) = at.get("download_button")
+    assert save.proto.label == "Save the PDF file"
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (EditionError("The edition is gone.", "Publish again with `forecast-trust publish`."), "The edition is gone."),
+        (RuntimeError("Ann Ohm, $1,000"), "that is our fault, not yours"),
+    ],
+)
+def test_a_pack_that_cannot_be_made_is_told_on_the_page(
+    error: Exception, told: str, full_workspace: Path, open_app: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> bytes:
+        raise error
+
+    monkeypatch.setattr(packs, "make", failing)
+    at = open_app(full_workspace)
+    at.button(key="take-xlsx").click().run()
+    assert not at.exception
+    (said,) = at.error
+    assert told in said.value
+    assert "Ann Ohm" not in said.value
+    assert not at.get("download_button")
+    assert at.title, "the page itself still stands"
 
 
 # The workbook
