@@ -139,11 +139,12 @@ class LoopbackOnly:
 
 
 class SecurityHeaders:
-    """Put the content security policy and its companions on every answer."""
+    """Put the content security policy and its companions on every answer, and on a page what it will need first."""
 
     def __init__(self, app: ASGIApp, policy: str) -> None:
         self.app = app
         self.policy = policy
+        self.early = early_code()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_headers(message: Message) -> None:
@@ -152,9 +153,18 @@ class SecurityHeaders:
                 headers["Content-Security-Policy"] = self.policy
                 headers["X-Content-Type-Options"] = "nosniff"
                 headers["Referrer-Policy"] = "no-referrer"
+                if headers.get("Content-Type", "").startswith("text/html"):
+                    headers["Link"] = self.early
             await send(message)
 
         await self.app(scope, receive, send_with_headers)
+
+
+def early_code() -> str:
+    """A Link header with the code that draws figures: most of what a browser loads, and otherwise asked for last, once
+    the first figure has come over the wire. Empty where the framework's file is called something else."""
+    folder = Path(streamlit.__file__).parent / "static" / "static" / "js"
+    return ", ".join(f"</static/js/{file.name}>; rel=modulepreload" for file in sorted(folder.glob("PlotlyChart.*.js")))
 
 
 def _is_local(headers: Headers) -> bool:

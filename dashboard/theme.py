@@ -242,7 +242,6 @@ def instant(at: datetime | None) -> str:
 
 
 @cache
-@cache
 def stylesheet(dark: bool) -> str:
     """The pages' own rules, in the colours of one theme. Not in the entrypoint, where it would be new at every run."""
     colours = palette(dark)

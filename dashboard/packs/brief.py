@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
+from importlib import import_module
 from pathlib import Path
 
 from dashboard import shelf
 from dashboard.filters import Filters, calls_label
-from dashboard.packs.board import board
 from dashboard.packs.content import gather
-from dashboard.packs.deck import deck
-from dashboard.packs.ledger import finance_workbook
 from pipelines.errors import EditionError, TrustError
 from pipelines.policy import COMPANY_SCOPE
 from pipelines.settings import WORKSPACE_VARIABLE, Workspace
 
-MAKERS = {"pdf": board, "pptx": deck, "xlsx": finance_workbook}
+MAKERS = {
+    "pdf": ("dashboard.packs.board", "board"),
+    "pptx": ("dashboard.packs.deck", "deck"),
+    "xlsx": ("dashboard.packs.ledger", "finance_workbook"),
+}
+"""Format → (module, function); loaded when the first pack is made, as no page needs what writes these files."""
+
 NAMES = {"pdf": "board-paper", "pptx": "qbr-deck", "xlsx": "finance-workbook"}
 MEDIA = {
     "pdf": "application/pdf",
@@ -26,7 +30,9 @@ MEDIA = {
 
 def make(file_format: str, filters: Filters, period: str | None = None) -> bytes:
     """The pack as a file's bytes, of the workspace that the pages read. ``period``: the miss told in full."""
-    return MAKERS[file_format](gather(Workspace.at(), filters, period))
+    module, maker = MAKERS[file_format]
+    made: bytes = getattr(import_module(module), maker)(gather(Workspace.at(), filters, period))
+    return made
 
 
 def known_or_none(filters: Filters, period: str | None) -> str | None:

@@ -27,19 +27,22 @@ SHOWN = 16
 def page(filters: Filters, offered: Offered) -> None:
     answer = answers.trust(filters)
     _verdict(answer)
-    _latest(filters, answer, offered)
-    if not answer.has_calls:
-        _without_calls(answer, filters)
-        return
-    _cards(answer)
-    if answer.outlook is None:
-        chart, why = st.columns([2, 1], gap="large")
-        with chart:
-            _record(answer)
-        with why:
-            _why(answer)
+    # Its place is here, its making last: it asks two editions, and the first chart need not wait for that.
+    latest = st.container()
+    if answer.has_calls:
+        _cards(answer)
+        if answer.outlook is None:
+            chart, why = st.columns([2, 1], gap="large")
+            with chart:
+                _record(answer)
+            with why:
+                _why(answer)
+        else:
+            _with_outlook(answer, answer.outlook, filters)
     else:
-        _with_outlook(answer, answer.outlook, filters)
+        _without_calls(answer, filters)
+    with latest:
+        _latest(filters, answer, offered)
 
 
 def _with_outlook(answer: TrustAnswer, found: Outlook, filters: Filters) -> None:

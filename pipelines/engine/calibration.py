@@ -25,15 +25,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-import statsmodels.api as sm
 from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 from scipy.optimize import isotonic_regression
-from statsmodels.stats.proportion import proportion_confint
 
 from pipelines.engine.leaks import is_leak, separation
+from pipelines.later import Later
 from pipelines.policy import Policy
 from pipelines.process_contracts import ProbabilityCalibration
+
+sm = Later("statsmodels.api")
+proportion = Later("statsmodels.stats.proportion")
 
 Floats = NDArray[np.float64]
 
@@ -363,7 +365,7 @@ def _bins(x: Floats, y: Floats, w: Floats, fitted: Floats, *, curves: Floats, le
         observed = float(np.average(y[inside], weights=weight))
         # Money is lumpy: a bin's interval rests on Kish's effective number of deals, not on their count.
         effective = float(weight.sum() ** 2 / (weight**2).sum())
-        lower, upper = proportion_confint(observed * effective, effective, alpha=1 - level, method="wilson")
+        lower, upper = proportion.proportion_confint(observed * effective, effective, alpha=1 - level, method="wilson")
         curve = np.average(curves[:, place[inside]], axis=1, weights=weight)
         band = np.percentile(curve, [tail, 100 - tail])
         rows.append(

@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, special, stats
-from statsmodels.stats.diagnostic import breaks_cusumolsresid
+
+from pipelines.later import Later
+
+diagnostic = Later("statsmodels.stats.diagnostic")
 
 Floats = NDArray[np.float64]
 
@@ -22,7 +25,7 @@ def ols_cusum(errors: ArrayLike) -> tuple[float, float, int] | None:
     if e.size < 3 or np.ptp(e) == 0:
         return None
     residual = e - e.mean()
-    supremum, p_value, _ = breaks_cusumolsresid(residual, ddof=1)
+    supremum, p_value, _ = diagnostic.breaks_cusumolsresid(residual, ddof=1)
     return float(supremum), float(p_value), int(np.abs(residual.cumsum()).argmax())
 
 

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import statsmodels.api as sm
 from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, special, stats
-from statsmodels.tools.sm_exceptions import PerfectSeparationWarning
+
+from pipelines.later import Later
+
+sm = Later("statsmodels.api")
+exceptions = Later("statsmodels.tools.sm_exceptions")
 
 Floats = NDArray[np.float64]
 
@@ -131,14 +135,14 @@ def mean_drift(means: ArrayLike, counts: ArrayLike, times: ArrayLike, within_var
     return _drift(fit, x2, m.size - 2)
 
 
-def _fitted(model: sm.GLM) -> sm.regression.linear_model.RegressionResults:
+def _fitted(model: Any) -> Any:
     """The fit at scale 1. statsmodels takes rates that lie exactly on the line for separation, which they are not."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", PerfectSeparationWarning)
+        warnings.simplefilter("ignore", exceptions.PerfectSeparationWarning)
         return model.fit(scale=1.0)
 
 
-def _drift(fit: sm.regression.linear_model.RegressionResults, x2: float, df: int) -> Drift:
+def _drift(fit: Any, x2: float, df: int) -> Drift:
     phi, se = x2 / df, float(fit.bse[1])
     covariance = np.asarray(fit.cov_params(), dtype=float)
     return Drift(float(fit.params[0]), float(fit.params[1]), se, phi, se * float(np.sqrt(phi)), df, covariance)

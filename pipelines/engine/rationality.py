@@ -25,14 +25,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-import statsmodels.api as sm
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
-from statsmodels.tools.sm_exceptions import PerfectSeparationWarning
 
 from pipelines.engine.change import cusum, cusum_limit, cusum_run_length, ols_cusum, self_starting_scores
+from pipelines.later import Later
 from pipelines.policy import Policy
 from pipelines.process_contracts import Rationality
+
+sm = Later("statsmodels.api")
+exceptions = Later("statsmodels.tools.sm_exceptions")
 
 Floats = NDArray[np.float64]
 Row = dict[str, object]
@@ -126,7 +128,7 @@ def pooled_mincer_zarnowitz(forecast: ArrayLike, actual: ArrayLike, periods: Arr
     unit = float(np.exp(centre))
     with warnings.catch_warnings():
         # Perfect calls lie on the line, which statsmodels takes for separation; they are dealt with just below.
-        warnings.simplefilter("ignore", PerfectSeparationWarning)
+        warnings.simplefilter("ignore", exceptions.PerfectSeparationWarning)
         fit = sm.GLM(a / unit, design, family=sm.families.Poisson()).fit(tol=1e-12)
     fitted = np.asarray(fit.fittedvalues, dtype=float)
     bread = np.linalg.inv(design.T @ (design * fitted[:, None]))

@@ -22,11 +22,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from scipy import stats
-from statsmodels.stats.proportion import proportion_confint
 
 from pipelines.engine import dispersion
+from pipelines.later import Later
 from pipelines.policy import Policy
 from pipelines.process_contracts import RateStability
+
+proportion = Later("statsmodels.stats.proportion")
 
 Floats = NDArray[np.float64]
 Row = dict[str, object]
@@ -164,7 +166,7 @@ def _log_ratio_interval(
 def _rate_rows(part: pl.DataFrame, level: float, periods_per_year: int) -> list[Row]:
     k, n = (part[name].to_numpy().astype(float) for name in ("won_count", "trial_count"))
     times = _times(part, periods_per_year)
-    lower, upper = proportion_confint(k, n, alpha=1 - level, method="wilson")
+    lower, upper = proportion.proportion_confint(k, n, alpha=1 - level, method="wilson")
     found = dispersion.pearson_dispersion(k, n)
     overall = _log_ratio_interval(k, n, level)
     limits = dispersion.laney_limits(k, n)

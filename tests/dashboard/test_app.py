@@ -6,10 +6,13 @@ import asyncio
 import logging
 import shutil
 import socket
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+import streamlit
 from starlette.types import Message, Receive, Scope, Send
 from streamlit import config
 from streamlit.testing.v1 import AppTest
@@ -369,3 +372,32 @@ def test_editions_are_offered_current_first_and_a_damaged_one_does_not_hide_the_
     assert labels[names[1]] == "As of 9 Nov 2026, 18:00"
     assert labels["20261109T070000Z-dddddddddddd"] == "As of 9 Nov 2026, 07:00"
     assert labels[names[0]] == "As of 8 Nov 2026"
+
+
+def test_starting_loads_nothing_that_only_a_measure_or_a_pack_needs() -> None:
+    asked = ("statsmodels", "pandas", "pptx", "xlsxwriter", "typst", "lxml")
+    code = f"import sys, dashboard.launch, dashboard.app; print([name for name in {asked} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_page_asks_for_the_code_of_figures_at_once_and_other_answers_do_not() -> None:
+    sent: list[Message] = []
+
+    async def page(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", scope["kind"])]})
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    wrapped = launch.SecurityHeaders(page, "default-src 'self'")
+    for kind in (b"text/html; charset=utf-8", b"text/javascript"):
+        asyncio.run(wrapped({"type": "http", "kind": kind}, receive, send))
+    html, script = (dict(message["headers"]) for message in sent)
+    file = html[b"link"].decode().removeprefix("</").partition(">")[0]
+    assert (Path(streamlit.__file__).parent / "static" / file).is_file()
+    assert b"link" not in script
+    assert html[b"content-security-policy"] == script[b"content-security-policy"]
