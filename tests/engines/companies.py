@@ -16,6 +16,7 @@ from pipelines import runs
 from pipelines.progress import Silent
 from pipelines.settings import Workspace
 from pipelines.simulate import simulate
+from pipelines.warehouse.landing import Landing
 from tests.test_history import a_company, everything
 from tests.warehouse_help import at, land, land_all
 
@@ -127,7 +128,35 @@ def ugly(root: Path) -> Workspace:
     )  # fmt: skip
     land(workspace, "opportunities", _hand_made("2026-06-01 08:00:00", [100.05, -0.15, None, 0, "99999999999.99"]))
     land(workspace, "opportunities", _hand_made("2026-10-01 08:00:00.5", [None, 33.33, -1000.25]))
+    _correct(workspace)
     return workspace
+
+
+def _correct(workspace: Workspace) -> None:
+    """What was told is told otherwise: changes of known instants, an extract taken again, changes written down late,
+    states of before; and a full extract that lacks some deals, all but one of which come back."""
+    told = {"opportunity_id": "Ünï-ß", "field": "amount", "old_value": "80.5"}
+    late = {"opportunity_id": "o'quote", "field": "stage", "new_value": "Signed"}
+    land_all(
+        workspace,
+        {
+            "opportunity_history": [
+                told | {"changed_at": "2026-02-01 09:00", "new_value": "99.9"},
+                late | {"changed_at": "2026-02-07 09:00", "recorded_at": "2026-07-01 09:00:00.25"},
+                late | {"changed_at": "2026-02-05 09:00", "recorded_at": "2026-07-01 09:00:00.25", "new_value": "x"},
+                late | {"changed_at": "2026-02-05 09:00", "recorded_at": "2026-12-01", "field": "owner_id"},
+            ],
+            "opportunity_states": [
+                {"opportunity_id": "ab", "changed_at": "2026-04-02 09:00", "close_on": "2026-11-30", "owner_id": "ann"},
+                {"opportunity_id": "ab", "changed_at": "2026-05-02", "amount": 5, "recorded_at": "2026-09-01"},
+            ],
+            "opportunities": _hand_made("2026-06-01 08:00:00", [7, None]),
+        },
+    )
+    land(workspace, "opportunities", _hand_made("2026-10-09 08:00:00", [1, 2])[:9])
+    land(workspace, "opportunities", _hand_made("2026-10-10 08:00:00", [3, 4])[:11])
+    with Landing.open(workspace) as landing:
+        landing.claim_full(at("2026-10-09 08:00:00"))
 
 
 def simulated(root: Path) -> Workspace:
