@@ -17,6 +17,7 @@ import streamlit as st
 from dashboard import shelf, wording
 from dashboard.answers_landing import outlook, past_ranges
 from dashboard.filters import Filters
+from dashboard.language import say
 from pipelines.engine.expectation import (
     Expectation,
     RecordSummary,
@@ -466,7 +467,7 @@ def context_of(ref: EditionRef, filters: Filters, week: int) -> Context:
         layer=filters.layer,
         category=filters.category,
         scope=filters.scope,
-        scope_name="whole company" if filters.scope == COMPANY_SCOPE or not names else names[0],
+        scope_name=say("whole company") if filters.scope == COMPANY_SCOPE or not names else names[0],
         week=week,
         lock_week=ref.lock_week,
         period_start_on=period.get("period_start_on"),

@@ -11,6 +11,7 @@ import streamlit as st
 
 from dashboard import shelf
 from dashboard.filters import Filters
+from dashboard.language import say
 from pipelines.policy import COMPANY_SCOPE
 from pipelines.settings import Workspace
 from pipelines.warehouse import editions
@@ -103,7 +104,7 @@ def projection_of(ref: EditionRef, filters: Filters) -> ProjectionAnswer:
     return ProjectionAnswer(
         currency=ref.reporting_currency,
         noun=ref.period_kind,
-        scope_name="whole company" if filters.scope == COMPANY_SCOPE or not names else names[0],
+        scope_name=say("whole company") if filters.scope == COMPANY_SCOPE or not names else names[0],
         layer=filters.layer,
         category=filters.category,
         actual_source=ref.actual_source,

@@ -12,6 +12,7 @@ import streamlit as st
 
 from dashboard import shelf
 from dashboard.filters import Filters
+from dashboard.language import say
 from pipelines.engine.attribution import CAUSES
 from pipelines.engine.blame import blame
 from pipelines.engine.expectation import total
@@ -22,7 +23,7 @@ from pipelines.settings import Workspace
 from pipelines.warehouse import editions
 from pipelines.warehouse.editions import EditionRef
 
-AGES = ((30, "up to 30 days"), (90, "31 to 90"), (None, "over 90"))
+AGES = ((30, say("up to 30 days")), (90, say("31 to 90 days")), (None, say("over 90 days")))
 """Ageing of what does not tie: within a month's close, within a quarter, older."""
 
 NAMED_SHARES = 8
@@ -133,7 +134,7 @@ def _miss(ref: EditionRef, filters: Filters, period: str | None) -> MissAnswer:
         why="" if periods else _missing_for_a_bridge(ref),
         currency=ref.reporting_currency,
         noun=ref.period_kind,
-        scope_name="whole company" if is_company or not names else names[0],
+        scope_name=say("whole company") if is_company or not names else names[0],
         is_company=is_company,
         layer=filters.layer,
         category=category,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from dashboard.language import say
 from pipelines import inbox
 from pipelines.ingest.kept import Correction, in_use
 from pipelines.ingest.mapping import Mapping
@@ -36,7 +37,7 @@ def read_as(workspace: Workspace, token: str, view: TableView, table: str) -> di
     return sources_of(view.path, view.file_name, table, _mappings(workspace, token))
 
 
-@st.cache_resource(max_entries=32, show_spinner="Reading what you brought …")
+@st.cache_resource(max_entries=32, show_spinner=say("Reading what you brought …"))
 def _waiting(root: str, token: str, stamp: tuple[tuple[str, int], ...]) -> tuple[TableView, ...]:
     workspace = Workspace.at(root)
     return tuple(preview(inbox.files(workspace, token), _mappings(workspace, token)))

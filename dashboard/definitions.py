@@ -16,7 +16,8 @@ from pathlib import Path
 import dataframely as dy
 import polars as pl
 
-from dashboard import theme
+from dashboard import language, theme
+from dashboard.language import say
 from pipelines import policy
 from pipelines.contracts import INPUT_TABLES, InputTable
 from pipelines.engine import calibration, rationality, selfcheck, stability, value_added
@@ -156,7 +157,7 @@ class ColumnRule:
 def definitions() -> list[tuple[str, list[Definition]]]:
     """(question, definitions) in the order of the pages."""
     return [
-        (question, [Definition(heading, markdown(_docstring(source)), source) for heading, source in entries])
+        (say(question), [Definition(say(heading), markdown(_docstring(source)), source) for heading, source in entries])
         for question, entries in SECTIONS
     ]
 
@@ -347,3 +348,6 @@ def evidence_needed(stated: Mapping[str, str]) -> list[tuple[str, str]]:
         ),
         ("Whether a lean has changed", theme.plural(rationality.MIN_PERIODS_CHANGE, "closed period")),
     ]
+
+
+language.take(__name__, globals())

@@ -162,6 +162,10 @@ def title(states: list[TableState], rejected: pl.DataFrame, currency: str) -> st
     return f"{theme.count(rows)} rows landed; {theme.count(count)} set aside{worth}"
 
 
+LISTED_BELOW = " Nothing was dropped: each is listed below."
+"""Said where a list follows; a paper that has none leaves it out."""
+
+
 def summary(states: list[TableState], rejected: pl.DataFrame, currency: str, files: int) -> str:
     """One paragraph: files, tables, the newest fact, and what happened to bad rows."""
     newest = max((state.last_known_at for state in states if state.last_known_at), default=None)
@@ -173,7 +177,7 @@ def summary(states: list[TableState], rejected: pl.DataFrame, currency: str, fil
         rows = "One row was" if count == 1 else f"{theme.count(count)} rows were"
         stand = "it stands" if count == 1 else "they stand"
         worth = f"; {stand} for about {theme.money(amount, currency)}, before conversion" if amount else ""
-        text += f" {rows} set aside because a rule was broken{worth}. Nothing was dropped: each is listed below."
+        text += f" {rows} set aside because a rule was broken{worth}.{LISTED_BELOW}"
     return text
 
 

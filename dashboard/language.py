@@ -3,14 +3,17 @@
 Another language is the file ``dashboard/languages/<code>.py``, chosen with ``FORECAST_TRUST_LANGUAGE=<code>``. In it, a
 class named after each module of words (``theme``, ``wording``, ``wording_miss`` …) holds what that module is to say in
 its place: functions with the parameters of the English ones, constants with the same keys. ``LABELS`` maps the short
-texts of pages (``say``) to theirs. What is left out stays English; a name that English does not have is refused, so
-that no translation is silently lost when a sentence is renamed.
+texts of pages (``say``) to theirs, ``ERRORS`` the sentences of errors (``told``), ``{name}`` standing for a value.
+Definitions and the reasons of the policy are read from the code and stay English, as does the command line. What is
+left out stays English; a name that English does not have is refused, so that no translation is silently lost when a
+sentence is renamed.
 """
 
 from __future__ import annotations
 
 import inspect
 import os
+import re
 from collections.abc import Mapping, MutableMapping
 from functools import cache
 from importlib import import_module
@@ -34,6 +37,28 @@ def say(text: str, **values: object) -> str:
     file = _file(code())
     said = text if file is None else str(getattr(file, "LABELS", {}).get(text, text))
     return said.format(**values) if values else said
+
+
+def told(text: str) -> str:
+    """A sentence of an error, written in English where it was raised, in the language of the reader."""
+    for english, said in _errors(code()):
+        found = english.fullmatch(text)
+        if found is not None:
+            return said.format(**found.groupdict())
+    return text
+
+
+@cache
+def _errors(asked: str) -> tuple[tuple[re.Pattern[str], str], ...]:
+    """Each sentence as what recognises it whole: ``{name}`` stands for any value."""
+    stated: dict[str, str] = getattr(_file(asked), "ERRORS", {})
+    return tuple(
+        (re.compile(_VALUE.sub(r"(?P<\1>.+?)", re.escape(english)), re.DOTALL), said)
+        for english, said in stated.items()
+    )
+
+
+_VALUE = re.compile(r"\\\{(\w+)\\\}")
 
 
 def take(name: str, words: MutableMapping[str, Any]) -> None:

@@ -147,7 +147,7 @@ def _add_open(fig: go.Figure, shown: OpenPeriod, *, at: int, currency: str, colo
         x=at + 0.5,
         y=max(float(amount) for amount in _amounts(shown)),
         yshift=4,
-        text=f"expect {said}",
+        text=say("expect {amount}", amount=said),
         xanchor="right",
         yanchor="bottom",
         showarrow=False,

@@ -15,6 +15,7 @@ import polars as pl
 import typst
 
 from dashboard import inventory, language, theme, wording, wording_landing, wording_packs
+from dashboard.language import say
 from dashboard.packs import parts
 from dashboard.packs.content import Brief
 from dashboard.packs.pictures import dots_picture, leans_picture, record_picture, strip_picture
@@ -90,7 +91,7 @@ def facts(brief: Brief) -> dict[str, Any]:
         "keywords": [ref.edition_id, ref.method_version],
         "date": [ref.as_of_at.year, ref.as_of_at.month, ref.as_of_at.day],
         "company": printable(brief.company),
-        "simulated": "simulated company: no real person or deal" if ref.is_simulated else "",
+        "simulated": say("simulated company: no real person or deal") if ref.is_simulated else "",
         "period": printable(trust.context.period_label or ""),
         "context": printable(parts.context_line(trust)),
         "footer": printable(parts.footer(brief)),
@@ -270,10 +271,10 @@ def _inputs(brief: Brief) -> dict[str, Any]:
     return {
         "title": title,
         "summary": inventory.summary(found.states, found.rejected, currency, found.file_count).removesuffix(
-            " Nothing was dropped: each is listed below."
+            inventory.LISTED_BELOW
         ),
-        "head": ["Set aside because", "Where", "Rows", "Money"],
+        "head": [say("Set aside because"), say("Where"), say("Rows"), say("Money")],
         "rows": [[printable(cell) for cell in row[:4]] for row in rows],
         "numbers": [False, False, True, True],
-        "missing": printable(f"Not landed: {absent}.") if absent else "",
+        "missing": printable(say("Not landed: {absent}.", absent=absent)) if absent else "",
     }

@@ -13,6 +13,7 @@ from dashboard import theme, wording, wording_landing, wording_packs
 from dashboard.answers import ForecasterAnswer
 from dashboard.charts.dots import stacked
 from dashboard.charts.track_record import OpenPeriod
+from dashboard.language import say
 from dashboard.packs import native, parts
 from dashboard.packs.content import Brief
 from dashboard.packs.deck_causes import COLOURS, ends, method, miss, pipeline, unsaid, value
@@ -80,9 +81,9 @@ def _landing(slides: Slides, brief: Brief) -> None:
     cents = [
         wording_packs.amount_told(name, amount, frame.currency)
         for name, amount in (
-            ("Lower", found.lower),
-            ("Expected", found.estimate),
-            ("Upper", found.upper),
+            (say("Lower"), found.lower),
+            (say("Expected"), found.estimate),
+            (say("Upper"), found.upper),
             *((wording_landing.line_label(of, frame), of.amount) for of in found.lines),
         )
     ]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pptx.util import Inches
 
 from dashboard import theme, wording_miss, wording_packs, wording_pipeline, wording_value
+from dashboard.language import say
 from dashboard.packs import native, parts
 from dashboard.packs.content import Brief
 from dashboard.packs.native import Range
@@ -59,9 +60,9 @@ def miss(slides: Slides, brief: Brief) -> None:
     cents = "\n".join(
         wording_packs.amount_told(name, amount, answer.currency)
         for name, amount in (
-            ("Call", answer.call_amount),
+            (say("Call"), answer.call_amount),
             *((wording_miss.CAUSES[cause][0].capitalize(), amount) for cause, (amount, _) in answer.bridge.items()),
-            ("Landed", answer.actual_amount),
+            (say("Landed"), answer.actual_amount),
         )
     )
     line = wording_miss.miss_line(
@@ -93,7 +94,11 @@ def miss(slides: Slides, brief: Brief) -> None:
 
 def pipeline(slides: Slides, brief: Brief) -> None:
     answer, context = brief.pipeline, brief.pipeline.context
-    line = f"{wording_pipeline.opened(context.scope_name)} · as of {theme.instant(context.as_of_at)}"
+    line = say(
+        "{scope_name} · as of {as_of}",
+        scope_name=wording_pipeline.opened(context.scope_name),
+        as_of=theme.instant(context.as_of_at),
+    )
     title = wording_pipeline.title(answer.measures, context.noun, has_deals=answer.has_deals)
     notes = method(health.pipeline_health)
     said = wording_pipeline.sentences(answer.measures, context.noun, context.currency)[:SENTENCES]
@@ -129,8 +134,12 @@ def pipeline(slides: Slides, brief: Brief) -> None:
 def value(slides: Slides, brief: Brief) -> None:
     answer, context = brief.value, brief.value.context
     steps = answer.steps.to_dicts()
-    whose = "Whole company" if answer.is_company else context.scope_name
-    line = f"{whose} · calls in force at week {context.lock_week} · as of {theme.instant(context.as_of_at)}"
+    line = say(
+        "{whose} · calls in force at week {week} · as of {as_of}",
+        whose=say("Whole company") if answer.is_company else context.scope_name,
+        week=context.lock_week,
+        as_of=theme.instant(context.as_of_at),
+    )
     title = wording_value.title(
         steps, has_judgement=answer.has_judgement, team=None if answer.is_company else context.scope_name
     )

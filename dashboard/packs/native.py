@@ -31,14 +31,15 @@ from pptx.util import Pt
 from dashboard import theme
 from dashboard.charts.dots import Across, Dot
 from dashboard.charts.waterfall import Step
+from dashboard.language import say
 
 INK = theme.LIGHT
 HIDDEN = "base"
 BAR_AT = 0.25
 FEW = 5
-NEARER = "to the estimate"
-FARTHER = "beyond it"
-BELOW = ", below zero"
+NEARER = say("to the estimate")
+FARTHER = say("beyond it")
+BELOW = say(", below zero")
 FONT_SIZE = 12
 
 _MARKERS = {
@@ -86,8 +87,8 @@ def called_and_landed(
     """Two bars a period; what has not landed has none."""
     data = CategoryChartData(number_format="#,##0.00")
     data.categories = list(labels)
-    data.add_series("Called", [_plain(amount) for amount in called])
-    data.add_series("Landed", [_plain(amount) for amount in landed])
+    data.add_series(say("Called"), [_plain(amount) for amount in called])
+    data.add_series(say("Landed"), [_plain(amount) for amount in landed])
     return data
 
 
@@ -198,9 +199,9 @@ def past_ranges_data(
     """Expected twice, to carry the ranges and to lie over them; then what landed, inside its range or outside."""
     data = CategoryChartData(number_format="#,##0.00")
     data.categories = list(labels)
-    data.add_series("Range", [_plain(amount) for amount in expected])
-    data.add_series("Expected", [_plain(amount) for amount in expected])
-    for name, is_held in (("Landed inside", True), ("Landed outside", False)):
+    data.add_series(say("Range"), [_plain(amount) for amount in expected])
+    data.add_series(say("Expected"), [_plain(amount) for amount in expected])
+    for name, is_held in ((say("Landed inside"), True), (say("Landed outside"), False)):
         data.add_series(
             name, [_plain(amount) if held is is_held else None for amount, held in zip(landed, inside, strict=True)]
         )
@@ -246,12 +247,12 @@ def dots_data(
 ) -> XyChartData:
     """Twenty outcomes as two series, the range under them and its middle, then two points per line across them."""
     data = XyChartData(number_format="#,##0.00")
-    for name, part in (("Misses", drawn[:missed]), ("Reaches", drawn[missed:])):
+    for name, part in ((say("Misses"), drawn[:missed]), (say("Reaches"), drawn[missed:])):
         series = data.add_series(name)
         for dot in part:
             series.add_data_point(dot.at, dot.place)
     lower, expected, upper = (float(amount) for amount in span)
-    for name, ends in (("Range", (lower, upper)), ("Expected", (expected,))):
+    for name, ends in ((say("Range"), (lower, upper)), (say("Expected"), (expected,))):
         series = data.add_series(name)
         for end in ends:
             series.add_data_point(end, BAR_AT)

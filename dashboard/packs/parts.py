@@ -19,6 +19,7 @@ from dashboard.answers_miss import MissAnswer
 from dashboard.charts.dots import Across
 from dashboard.charts.track_record import OpenPeriod
 from dashboard.charts.waterfall import Step
+from dashboard.language import say
 from dashboard.packs.content import Brief
 from dashboard.packs.svg import printable
 from dashboard.wording import Card
@@ -128,14 +129,14 @@ def bridge(answer: MissAnswer) -> list[Step]:
     call, rollup, landed = answer.call_amount, answer.rollup_amount, answer.actual_amount
     if call is None or rollup is None or landed is None:
         return []
-    steps = [Step("call", call, "call")]
+    steps = [Step(say("call"), call, "call")]
     for cause, (name, told) in wording_miss.CAUSES.items():
         amount = answer.bridge[cause][0] if cause in answer.bridge else None
         if amount:
             steps.append(Step(name, amount, told=told))
         if cause == "judgement" and amount:
-            steps.append(Step("called deals", rollup, "call", "the deals behind the call"))
-    return [*steps, Step("landed", landed, "total")]
+            steps.append(Step(say("called deals"), rollup, "call", say("the deals behind the call")))
+    return [*steps, Step(say("landed"), landed, "total")]
 
 
 def miss_problem(answer: MissAnswer) -> list[str]:

@@ -13,6 +13,7 @@ from dashboard import theme
 from dashboard.charts.dots import Across, stacked
 from dashboard.charts.marks import marks, money_ticks, rate_ticks, round_ticks, two_lines
 from dashboard.charts.track_record import OpenPeriod
+from dashboard.language import say
 from dashboard.packs.svg import Drawing, Scale
 
 INK = theme.LIGHT
@@ -228,8 +229,8 @@ def leans_picture(
     fair = [min(max(x(log(bound)), left), width - 10) for bound in fair_bounds]
     picture.rect(fair[0], 18, fair[1] - fair[0], ground - 18, fill=INK.grid, opacity=0.7)
     picture.line(x(0), 14, x(0), ground, stroke=INK.muted, line=0.8)
-    picture.text(x(0) - 5, 7, "← runs high", fill=INK.high, anchor="end", size=SMALL)
-    picture.text(x(0) + 5, 7, "runs low →", fill=INK.low, size=SMALL)
+    picture.text(x(0) - 5, 7, say("← runs high"), fill=INK.high, anchor="end", size=SMALL)
+    picture.text(x(0) + 5, 7, say("runs low →"), fill=INK.low, size=SMALL)
     looks = marks(dark=False)
     for place, (label, kind, estimate, lower, upper) in enumerate(
         rows.select("label", "kind", "estimate", "lower", "upper").iter_rows()

@@ -34,7 +34,7 @@ def not_here(edition_id: str, offered: Sequence[tuple[str, str]]) -> None:
 def unreadable(error: TrustError, offered: Sequence[tuple[str, str]]) -> None:
     """The link names an edition whose file is damaged, or of another version."""
     st.title(say("That edition cannot be read"), anchor=False)
-    st.error(theme.escape(f"{error.problem} {error.remedy}").replace("\\`", "`"), icon=":material/error:")
+    st.error(f"{parts.prose(error.problem)} {parts.prose(error.remedy)}", icon=":material/error:")
     _others(offered)
 
 

@@ -12,7 +12,7 @@ import polars as pl
 import streamlit as st
 
 from dashboard import definitions, tables, theme, wording
-from dashboard.language import say
+from dashboard.language import say, told
 from dashboard.tables import Column
 
 _SEAM = re.compile(r"(?<=[a-z])(?=[A-Z])")
@@ -42,14 +42,15 @@ def _heading(source: Callable[..., object], documented: str) -> str:
     known = {entry: heading for _, entries in definitions.SECTIONS for heading, entry in entries}
     title = documented.partition("**")[2].partition("**")[0].rstrip(".") if documented.startswith("**") else ""
     # A published table is called by its rows: ``MissDeals`` are miss deals.
-    return known.get(path) or title or _SEAM.sub(" ", source.__qualname__).replace("_", " ").capitalize()
+    return say(known.get(path, "")) or title or _SEAM.sub(" ", source.__qualname__).replace("_", " ").capitalize()
 
 
 def prose(text: str) -> str:
-    """A sentence of an error as it stands, with what is between backticks shown as code."""
-    parts = text.split("`")
+    """A sentence of an error in the language of the reader, with what is between backticks shown as code."""
+    said = told(text)
+    parts = said.split("`")
     if len(parts) % 2 == 0:
-        return theme.escape(text)
+        return theme.escape(said)
     return "".join(f"`{part}`" if place % 2 else theme.escape(part) for place, part in enumerate(parts))
 
 

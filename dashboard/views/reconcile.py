@@ -110,7 +110,7 @@ def _kinds(answer: ReconcileAnswer, *, below_bridge: bool) -> None:
                 Column(say("Kind")),
                 Column(say("Which")),
                 *(Column(say(name), is_number=True) for name in ("Rows", "Closed won", "Booked", "Difference")),
-                *(Column(f"{name.capitalize()}{'' if 'day' in name else ' days'}", is_number=True) for name in ages),
+                *(Column(name.capitalize(), is_number=True) for name in ages),
             ),
             wording_reconcile.kind_rows(answer.kinds.iter_rows(named=True), ages, answer.currency),
             caption=say("Breaks by kind, with money and age"),

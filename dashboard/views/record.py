@@ -57,7 +57,10 @@ def _editions(answer: RecordAnswer) -> None:
     parts.how_computed(verdict.verdict)
     for line in answer.lines:
         if line.problem:
-            st.warning(theme.escape(f"{line.edition_id}: {line.problem} {line.remedy}"), icon=":material/error:")
+            st.warning(
+                f"{theme.escape(line.edition_id)}: {parts.prose(line.problem)} {parts.prose(line.remedy)}",
+                icon=":material/error:",
+            )
 
 
 def _row(line: Line) -> tuple[str | None, ...]:
@@ -242,7 +245,10 @@ def _verified(filters: Filters, answer: RecordAnswer) -> None:
         (st.error if found.broken_count else st.success)(theme.escape(said))
         if found.lookup_problem:
             st.warning(theme.escape(found.lookup_problem).replace("\\`", "`"))
-        rows = [(name.capitalize(), "holds" if ok else "BROKEN", detail) for name, ok, detail in found.findings]
+        rows = [
+            (say(name.capitalize()), say("holds") if ok else say("BROKEN"), detail)
+            for name, ok, detail in found.findings
+        ]
         st.html(
             tables.table(
                 (Column(say("Check")), Column(say("Found")), Column(say("Detail"))), rows, caption=say("Checks")

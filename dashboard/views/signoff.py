@@ -33,7 +33,7 @@ def form(rows: pl.DataFrame, edition_id: str, currency: str) -> None:
             try:
                 done = answers_signoffs.sign(edition_id, key, signed_by=signed_by, note=note)
             except TrustError as error:
-                st.error(theme.escape(f"{error.problem} {error.remedy}"), icon=":material/error:")
+                st.error(f"{parts.prose(error.problem)} {parts.prose(error.remedy)}", icon=":material/error:")
             else:
                 st.success(theme.escape(wording_signoffs.done(done)), icon=":material/check:")
 

@@ -10,15 +10,16 @@ import pytest
 
 from pipelines import inbox
 from pipelines.settings import Workspace
-from tests.browser.harness import Chromium, Server, Visit, visiting
+from tests.browser.harness import Chromium, Server, Visit, serving, visiting
 from tests.browser.test_pages import PAGES
+from tests.dashboard import editions
 from tests.test_kept_mappings import MESSY
 
 AXE = next(Path(axe_playwright_python.__file__).parent.rglob("axe.min.js")).read_text(encoding="utf-8")
-GRAVE = ("serious", "critical")
-
-UPSTREAM: dict[str, str] = {}
-"""Rule → the framework's component that breaks it, and why it cannot be put right here. Empty: there is none."""
+UPSTREAM = {
+    "presentation-role-conflict": "Streamlit's place to drop files: a section said to be presentation takes the focus.",
+}
+"""Rule → the framework's component that breaks it, which cannot be put right here; each is minor, by axe's own word."""
 
 STATES = (
     *PAGES,
@@ -36,8 +37,8 @@ def batch(company: Path) -> str:
 
 
 def faults(visit: Visit) -> list[dict[str, Any]]:
-    """What axe finds grave on the whole page as it stands; contrast is judged only of what is in sight, so that the
-    window is made as tall as the page. Its code is evaluated, which the pages' own policy allows."""
+    """What axe finds on the whole page as it stands, however small; contrast is judged only of what is in sight, so
+    that the window is made as tall as the page. Its code is evaluated, which the pages' own policy allows."""
     size = visit.page.viewport_size
     assert size is not None
     height = visit.page.evaluate("() => document.querySelector('.stMain').scrollHeight")
@@ -49,12 +50,12 @@ def faults(visit: Visit) -> list[dict[str, Any]]:
     return [
         {"rule": item["id"], "where": [node["target"] for node in item["nodes"]][:5], "help": item["help"]}
         for item in found
-        if item["impact"] in GRAVE and item["id"] not in UPSTREAM
+        if item["impact"] != "minor" or item["id"] not in UPSTREAM
     ]
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_axe_finds_nothing_grave_on_any_page(
+def test_axe_finds_nothing_on_any_page(
     browser: Chromium, server: Server, named: dict[str, str], batch: str, dark: bool
 ) -> None:
     found = {}
@@ -63,6 +64,18 @@ def test_axe_finds_nothing_grave_on_any_page(
             visit.open(path.format(**named, batch=batch))
             if grave := faults(visit):
                 found[path] = grave
+    assert found == {}
+
+
+@pytest.mark.parametrize(("variant", "dark"), [("two_quarters", False), ("no_calls", True)])
+def test_axe_finds_nothing_where_data_are_absent(browser: Chromium, variant: str, dark: bool, tmp_path: Path) -> None:
+    workspace = editions.workspace_of(tmp_path, variant)
+    found = {}
+    with serving(workspace.root, tmp_path / "log.txt") as server, visiting(browser, server, dark=dark) as visit:
+        for path in PAGES:
+            visit.open(path.format(forecaster="r01", deal="none"))
+            if some := faults(visit):
+                found[path] = some
     assert found == {}
 
 

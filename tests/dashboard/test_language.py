@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -105,8 +109,109 @@ def test_english_is_spoken_where_nothing_is_asked(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize(
     "path",
-    [*sorted((ROOT / "dashboard").glob("wording*.py")), ROOT / "dashboard/theme.py", ROOT / "dashboard/inventory.py"],
+    [
+        *sorted((ROOT / "dashboard").glob("wording*.py")),
+        *(ROOT / f"dashboard/{name}.py" for name in ("theme", "inventory", "definitions")),
+    ],
     ids=lambda path: path.stem,
 )
 def test_every_module_of_words_can_be_replaced(path: Path) -> None:
     assert path.read_text(encoding="utf-8").rstrip().endswith("language.take(__name__, globals())")
+
+
+# Nothing a reader sees is written outside the seam
+
+
+OTHERS = [
+    path
+    for folder in ("", "views", "charts", "packs")
+    for path in sorted((ROOT / "dashboard" / folder).glob("*.py"))
+    if not path.name.startswith(("wording", "theme", "inventory", "definitions", "language", "launch"))
+]
+"""Modules that may hold words only as ``say("…")``: the others can be replaced whole, or speak to the command line."""
+
+PROSE = re.compile(r"[A-Za-z]{2,},? [a-zA-Z]{2,}|^[A-Z][a-z]{2,}( |$)")
+OTHERWISE_SAID = {"say", "page_at", "_page", "Later", "getLogger", "set_properties"}
+NO_WORDS = {
+    "Forecast Trust",  # a name
+    "About",  # the framework's key of its menu
+    "Calibri", "General", "d mmm yyyy", "D MMM YYYY",  # formats of sheets
+    "Footer", "Page", "Findings", "Of",  # names of boxes on a slide, which nobody reads
+    "Left", "Right", "Esc",  # keys
+    "Link", "Cache", "Only this machine may ask.",  # HTTP
+    "bottom left", "middle left", "top center", "bottom center",  # places of a label
+    "could not be displayed with font",  # a warning of the paper's compiler, recognised
+    "ft-table ft-stacks",
+}  # fmt: skip
+
+
+def nodes_of(tree: ast.AST) -> set[int]:
+    return {id(node) for node in ast.walk(tree)}
+
+
+def said_otherwise(tree: ast.Module) -> set[int]:
+    """Texts that go through the seam, and those that no page shows: docstrings, errors on their way, annotations."""
+    found: set[int] = set()
+    for node in ast.walk(tree):
+        if (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)) or isinstance(node, ast.Raise):
+            found |= nodes_of(node)
+        elif isinstance(node, ast.AnnAssign | ast.arg) and node.annotation is not None:
+            found |= nodes_of(node.annotation)
+        elif isinstance(node, ast.Call):
+            name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+            by_say = name == "map" and isinstance(node.args[0], ast.Name) and node.args[0].id == "say"
+            to_log = ast.unparse(node.func).startswith("log.")
+            if name in OTHERWISE_SAID or by_say or to_log:
+                found |= nodes_of(node)
+    return found
+
+
+def said_by_name(tree: ast.Module) -> bool:
+    """Whether texts listed here are said one by one: ``say(text) for text in (…)``."""
+    return any(
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "say"
+        and isinstance(node.args[0], ast.Name)
+        for node in ast.walk(tree)
+    )
+
+
+def unsaid(source: str) -> Iterator[str]:
+    tree = ast.parse(source)
+    skipped, listed = said_otherwise(tree), set()
+    if said_by_name(tree):
+        listed = {id(each) for node in ast.walk(tree) if isinstance(node, ast.Tuple) for each in node.elts}
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Constant) or not isinstance(node.value, str) or id(node) in skipped | listed:
+            continue
+        is_markup = "<" in node.value or "--workspace" in node.value
+        if PROSE.search(node.value) and node.value.strip() not in NO_WORDS and not is_markup:
+            yield node.value
+
+
+@pytest.mark.parametrize("path", OTHERS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_no_words_are_written_outside_the_seam(path: Path) -> None:
+    assert list(unsaid(path.read_text(encoding="utf-8"))) == []
+
+
+def test_words_outside_the_seam_would_be_found() -> None:
+    assert list(unsaid('"""Read me."""\nst.header("What the deals say")\nst.caption(say("Not this one"))')) == [
+        "What the deals say"
+    ]
+    assert list(unsaid('raise TrustError("The file is gone.", "Bring it again.")')) == []
+    assert list(unsaid('line = f"{whose} and as of {day}"')) == [" and as of "]
+
+
+def test_an_error_is_told_in_the_language_of_the_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "There is no edition '2026' in /data/a (b)."
+    assert language.told(text) == text
+
+    file = SimpleNamespace(ERRORS={"There is no edition {id} in {folder}.": "In {folder} gibt es keine Ausgabe {id}."})
+    monkeypatch.setattr(language, "_file", lambda _: file)
+    language._errors.cache_clear()
+    try:
+        assert language.told(text) == "In /data/a (b) gibt es keine Ausgabe '2026'."
+        assert language.told("Another error.") == "Another error."
+    finally:
+        language._errors.cache_clear()
