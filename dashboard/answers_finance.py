@@ -135,7 +135,7 @@ def call_tie_of(ref: EditionRef, filters: Filters, period: str | None) -> CallTi
     named = rows.join(people, left_on="forecaster_id", right_on="scope", how="left").with_columns(
         name=pl.coalesce("name", "forecaster_id")
     )
-    nothing_booked = shelf.table(ref, "reconciliation").is_empty()
+    nothing_booked = shelf.table(ref, "reconciliation_totals").is_empty()
     return CallTieAnswer(
         status="no_bookings" if nothing_booked else "no_calls" if rows.is_empty() else "ok",
         currency=ref.reporting_currency,

@@ -33,6 +33,8 @@ from pipelines.warehouse import editions
 
 ADDRESS = "127.0.0.1"
 READY = "/ready"
+EDITIONS_OPEN = 4
+"""Editions left open between questions: the current one, and those that a reader lays beside it."""
 ENTRYPOINT = Path(__file__).with_name("app.py")
 _CONFIG_FILES = (
     ENTRYPOINT.parent / ".streamlit" / "config.toml",  # installed from a wheel
@@ -64,6 +66,7 @@ def serve(workspace: Workspace, port: int, *, headless: bool = True) -> int:
     importlib.import_module("dashboard.app")
     gc.collect()
     gc.freeze()
+    editions.hold_open(EDITIONS_OPEN)
     application.run(config=options() | {"server.port": port, "server.headless": headless})
     return 0
 

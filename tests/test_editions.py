@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -109,6 +111,36 @@ def test_reading_selects_columns_and_rows(workspace: Workspace) -> None:
         editions.read(ref, "forecast_pairs", where={"nonsense": 1})
     with pytest.raises(EditionError, match="no published table"):
         editions.read(ref, "nonsense")
+
+
+@pytest.fixture
+def held() -> Iterator[None]:
+    editions.hold_open(1)
+    yield
+    editions.hold_open(0)
+
+
+@pytest.mark.usefixtures("held")
+def test_editions_left_open_say_what_stands_in_their_place_now(workspace: Workspace) -> None:
+    """The server leaves editions open: many readers, one moved aside and another in its place, and one too many."""
+    first = editions.publish_edition(workspace, edition_row(), edition_tables())
+    assert editions.read(first, "periods").height == 1
+    with ThreadPoolExecutor(max_workers=8) as readers:
+        found = list(readers.map(lambda _: editions.read(first, "forecast_pairs").height, range(200)))
+    assert found == [2] * 200
+    second = editions.publish_edition(workspace, edition_row(company_name="Acme"), edition_tables())
+    assert editions.read(second, "edition")["company_name"].to_list() == ["Acme"]
+    first.path.unlink()
+    with pytest.raises(EditionError, match="cannot be read"):
+        editions.read(first, "periods")
+    with pytest.raises(EditionError, match="cannot be read"):  # nothing is held of what is gone
+        editions.read(first, "periods")
+    first.path.write_bytes(b"no database")
+    with pytest.raises(EditionError, match="cannot be read"):
+        editions.read(first, "periods")
+    first.path.write_bytes(second.path.read_bytes())
+    assert editions.read(first, "edition")["company_name"].to_list() == ["Acme"]
+    assert editions.read(second, "periods").height == 1
 
 
 def test_the_same_again_is_the_same_file_untouched(workspace: Workspace) -> None:

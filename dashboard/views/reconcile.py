@@ -63,12 +63,11 @@ def _deals(filters: Filters) -> None:
 
 
 def _first_lines(answer: ReconcileAnswer) -> None:
-    tied = answer.rows.filter(pl.col("break_kind") == "matched").height
     parts.said(
         wording_reconcile.tie_sentence(
             crm=answer.crm_amount,
             booked=answer.booked_amount,
-            tied=tied,
+            tied=answer.tied_count,
             won=answer.won_count,
             ties=answer.ties,
             unvalued=answer.unvalued_count,
@@ -183,7 +182,7 @@ def _rows(answer: ReconcileAnswer, filters: Filters) -> None:
     )
     st.download_button(
         say("Download every row (CSV)"),
-        inventory.as_csv(answer.rows),
+        lambda: inventory.as_csv(answers_miss.every_row(filters, answer.label)),
         file_name=f"reconciliation-{filters.edition_id}.csv",
         mime="text/csv",
         on_click="ignore",

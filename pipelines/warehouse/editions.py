@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import re
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -544,11 +545,54 @@ _CONFIG: dict[str, str | bool | int | float | list[str]] = {
 }
 
 
+class _Held:
+    """The editions read last, left open: opening one costs more than most questions to it. None unless asked for."""
+
+    def __init__(self) -> None:
+        self.most = 0
+        self._open: dict[Path, tuple[tuple[int, int, int], duckdb.DuckDBPyConnection]] = {}
+        self._lock = threading.Lock()
+
+    def reader(self, path: Path) -> duckdb.DuckDBPyConnection:
+        """A connection for one reader: its own cursor of what is open, or a file opened for it alone."""
+        if self.most == 0:
+            return duckdb.connect(str(path), read_only=True, config=_CONFIG)
+        with self._lock:
+            found = path.stat() if path.exists() else None
+            stamp = None if found is None else (found.st_ino, found.st_size, found.st_mtime_ns)
+            before, con = self._open.pop(path, (None, None))
+            if con is not None and before != stamp:
+                con.close()  # another file stands there now, or none
+                con = None
+            if con is None or stamp is None:
+                con = duckdb.connect(str(path), read_only=True, config=_CONFIG)
+            if stamp is not None:
+                self._open[path] = (stamp, con)  # the one read last is the last in order
+            while len(self._open) > self.most:
+                self._open.pop(next(iter(self._open)))[1].close()
+            return con.cursor()
+
+    def close(self) -> None:
+        with self._lock:
+            while self._open:
+                self._open.popitem()[1][1].close()
+
+
+_HELD = _Held()
+
+
+def hold_open(most: int) -> None:
+    """Keep up to ``most`` editions open between reads, as a server does that is asked of them all day; 0: none."""
+    _HELD.most = most
+    if most == 0:
+        _HELD.close()
+
+
 @contextmanager
 def _reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection of one's own, read-only. Errors: EditionError when the file is damaged or gone."""
     try:
-        with duckdb.connect(str(path), read_only=True, config=_CONFIG) as con:
+        with _HELD.reader(path) as con:
             yield con
     except (duckdb.BinderException, duckdb.CatalogException) as error:
         raise EditionError(

@@ -24,6 +24,7 @@ from dashboard import (
     shelf,
 )
 from dashboard.filters import Filters
+from dashboard.launch import EDITIONS_OPEN
 from pipelines.runs import ingest, publish
 from pipelines.settings import WORKSPACE_VARIABLE, Workspace
 from pipelines.warehouse import editions
@@ -105,6 +106,7 @@ def _pages(workspace: Workspace) -> list[Page]:
     """Every page of the company and of one of its managers, each asked from nothing but the whole tables."""
     logging.getLogger("streamlit").setLevel(logging.ERROR)
     os.environ[WORKSPACE_VARIABLE] = str(workspace.root)
+    editions.hold_open(EDITIONS_OPEN)  # as the server does
     edition_id = editions.current_id(workspace)
     if edition_id is None:
         raise RuntimeError(f"{workspace.root} has no edition.")

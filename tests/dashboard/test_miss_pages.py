@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -321,7 +322,15 @@ def test_the_reconcile_page_ties(monkeypatch: pytest.MonkeyPatch, company: Path)
     answer = answers_miss.reconcile(Filters(str(shelf.current_id(Workspace.at()))))
     assert answer.ties
     assert answer.kinds["difference_amount"].sum() == answer.difference_amount
-    assert answer.kinds["record_count"].sum() == answer.rows.height
+    assert answer.kinds["record_count"].sum() == answer.rows.height + answer.tied_count
+    assert 0 < answer.tied_count == answer.kinds.filter(pl.col("break_kind") == "matched")["record_count"].sum()
+    assert "matched" not in answer.rows["break_kind"].to_list()
+    assert (
+        answers_miss.every_row(Filters(str(shelf.current_id(Workspace.at())))).height
+        == len(answer.rows) + answer.tied_count
+    )
+    of_period = answers_miss.every_row(Filters(str(shelf.current_id(Workspace.at()))), "Q2 2026")
+    assert of_period["period"].unique().to_list() == ["Q2 2026"]
     ages = [name for _, name in answers_miss.AGES]
     aged = answer.kinds.filter(~answer.kinds["break_kind"].is_in(["matched"]))
     assert sum(aged[name].sum() for name in ages) == aged["record_count"].sum()
