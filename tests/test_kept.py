@@ -211,6 +211,18 @@ def test_only_what_changed_is_made(workspace: Workspace) -> None:
     assert told[1].startswith("0 of ")
     touched = int(told[2].split()[0])
     assert 1 <= touched < 18, told[2]
+    assert "as a whole" not in told[2]
+
+
+def test_a_week_that_ends_leaves_the_sums_of_the_others(workspace: Workspace, tmp_path: Path) -> None:
+    """The week that ran becomes whole and a new one begins; what nobody touched is neither lost nor told twice."""
+    told: list[str] = []
+    content(workspace, at("2026-08-20"))
+    for as_of in (at("2026-08-20 21:00"), at("2026-08-27 09:00"), at("2026-09-18")):
+        a_change(workspace)
+        found = content(workspace, as_of, told=told)
+        same(found, from_the_landing_alone(workspace, tmp_path, as_of), str(as_of))
+    assert all("as a whole" not in text for text in told), told
 
 
 def test_an_earlier_instant_is_made_aside_and_spoils_nothing(workspace: Workspace) -> None:

@@ -341,7 +341,7 @@ def _build(engine: Engine, as_of_at: datetime, policy: Policy, settings: Setting
     make("scopes", known)
     make("scope_members", {**known, "lock_week": policy.lock_week})
     make("deals", {**money, "inactive_days": policy.inactive_days})
-    lay_movement(make, weeks, policy)
+    lay_movement(engine, weeks, policy)
     lay_weekly(make, known, policy)
     make("inputs", {})
     _gather_rejects(engine, as_of_at, calendar)

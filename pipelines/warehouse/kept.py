@@ -34,7 +34,7 @@ import polars as pl
 from pipelines.settings import Settings
 from pipelines.warehouse.engines import Params
 from pipelines.warehouse.engines.embedded import Embedded
-from pipelines.warehouse.kept_groups import GROUP_OF, GROUPS, NOTED, REMEMBERED, Cells, Group, Steady
+from pipelines.warehouse.kept_groups import GROUP_OF, GROUPS, NOTED, REMEMBERED, TAKEN_OFF, Cells, Group, Steady
 from pipelines.warehouse.store import OWNER_ONLY, connect, content_sums, sums_digest
 
 FEW_RATE = 0.25
@@ -104,7 +104,8 @@ class Kept(Embedded):
             self.told = "an earlier instant, made aside"
             return
         self._is_aside = False
-        self.con.execute("create schema part; create schema old; create schema cell; create schema batch")
+        for schema in ("part", "old", "cell", "batch", "told"):
+            self.con.execute(f"create schema {schema}")
         self._now.as_of_at = as_of_at.isoformat()
         self._now.last_load_id = int(self._one("select coalesce(max(load_id), 0) from landing.loads"))
         self._now.loads = self._ledger(self._now.last_load_id)
@@ -238,7 +239,7 @@ class Kept(Embedded):
             reason = "a choice behind it changed"
         for steady in group.steady:
             reason = reason or (f"{steady.table} changed" if self._strayed(steady) else "")
-        if group.is_summed and not reason and self._first_fresh(_required(group.cells)) is None:
+        if _is_numbered(statements[-1]) and not reason and self._first_fresh(_required(group.cells)) is None:
             reason = "its weeks changed"
         if group.kept == "movement_path" and not reason and not self._touch_led():
             reason = "the hierarchy changed"
@@ -275,48 +276,43 @@ class Kept(Embedded):
 
     def _replace(self, group: Group, statements: Sequence[Statement]) -> None:
         """Make the group for the touched opportunities, and put their rows in place of those kept."""
+        if group.told_by:
+            self._replace_told(group, *statements)
+            return
         for table in group.inputs:
             if not self._is_there("part", table):
                 self._restrict(table)
-        kept = group.kept
         if group.is_summed:
             self._replace_sums(group, *statements)
             return
-        if kept in REMEMBERED:
+        kept = group.kept
+        if kept in TAKEN_OFF:
             self.con.execute(f"create table old.{kept} as select * from kept.main.{kept} where {_IS_TOUCHED}")
-        if group.cells is not None:
-            self._lay_cells(group.cells, is_fresh=False)
-        with self._looking_at("cell, part, main"):
+        with self._looking_at("part, main"):
             for table, query, params in statements:
                 self.con.execute(f"create table part.{table} as {query}", params)
         self.con.execute(f"delete from kept.main.{kept} where {_IS_TOUCHED}")
-        if group.cells is not None:
-            self._drop_stale(group)
         self.con.execute(f"insert into kept.main.{kept} select * from part.{kept}")
-        if group.cells is not None:
-            self._lay_cells(group.cells, is_fresh=True)
-            with self._looking_at("cell, main"):
-                for _, query, params in statements:
-                    self.con.execute(f"insert into kept.main.{kept} {query}", params)
-            self.con.execute(f"drop table cell.{group.cells.table}")
 
-    def _lay_cells(self, cells: Cells, *, is_fresh: bool) -> None:
-        """In ``cell``, the cells that are as they were, or those that are not (``is_fresh``)."""
-        same = " and ".join(f"now.{name} is not distinct from last.{name}" for name in (*cells.key, *cells.columns))
+    def _lay_cells(self, cells: Cells, *, is_fresh: bool) -> bool:
+        """In ``cell``, the cells that are as they were, or those that are not (``is_fresh``); whether there are any."""
         self.con.execute(
             f"create or replace table cell.{cells.table} as select * from main.{cells.table} as now "
-            f"where {'not ' * is_fresh}exists (select 1 from kept.main.noted_{cells.table} as last where {same})"
+            f"where {'not ' * is_fresh}exists "
+            f"(select 1 from kept.main.noted_{cells.table} as last where {_is_same(cells)})"
         )
+        return bool(self._one(f"select count(*) from cell.{cells.table}"))
 
     def _drop_stale(self, group: Group) -> None:
         """Remove the rows of cells that are gone or not as they were."""
         cells = _required(group.cells)
-        same = " and ".join(f"now.{name} is not distinct from last.{name}" for name in (*cells.key, *cells.columns))
         here = " and ".join(f"last.{name} = {group.kept}.{name}" for name in cells.key)
-        self.con.execute(
-            f"delete from kept.main.{group.kept} where exists (select 1 from kept.main.noted_{cells.table} as last "
-            f"where {here} and not exists (select 1 from main.{cells.table} as now where {same}))"
+        stale = (
+            f"from kept.main.noted_{cells.table} as last "
+            f"where not exists (select 1 from main.{cells.table} as now where {_is_same(cells)})"
         )
+        if self._one(f"select count(*) {stale}"):
+            self.con.execute(f"delete from kept.main.{group.kept} where exists (select 1 {stale} and {here})")
 
     def _first_fresh(self, cells: Cells) -> int | None:
         """The number of the first week that is new, where all before it are as they were; None where they are not."""
@@ -331,41 +327,78 @@ class Kept(Embedded):
         return int(known) + 1
 
     def _replace_sums(self, group: Group, statement: Statement) -> None:
-        """Of the weeks known, take the touched opportunities' old part off and add their new one; add new weeks."""
+        """Of the cells known, take the touched opportunities' old part off and add their new one; add new cells."""
         kept, query, params = statement
-        first = self._first_fresh(_required(group.cells))
-        known = {**params, "to_week": (first or 1) - 1}
+        cells = _required(group.cells)
+        known, fresh = params, params
+        if _is_numbered(statement):
+            first = self._first_fresh(cells)
+            known, fresh = {**params, "to_week": (first or 1) - 1}, {**params, "from_week": first}
+        else:
+            self._lay_cells(cells, is_fresh=False)
+        for table in group.before:
+            self.con.execute(f"create or replace view old.{table} as select * from kept.main.noted_{table}")
         for schema in ("old", "part"):
-            with self._looking_at(f"{schema}, main"):
+            with self._looking_at(f"{schema}, cell, main"):
                 self.con.execute(f"create table {schema}.{kept} as {query}", known)
         self._drop_stale(group)
+        self._add_up(kept)
+        if _is_numbered(statement) or self._lay_cells(cells, is_fresh=True):
+            with self._looking_at("cell, main"):
+                self.con.execute(f"insert into kept.main.{kept} {query}", fresh)
+        self.con.execute(f"drop table if exists cell.{cells.table}")
+
+    def _add_up(self, kept: str) -> None:
+        """Bring the sums kept from ``old`` to ``part``; what changed stays in ``part.change_of_…``."""
         types = dict(self.con.execute(f"select column_name, column_type from (describe part.{kept})").fetchall())
-        sums = [name for name in types if name.endswith(("_count", "_amount"))]
+        sums = [name for name in types if name.endswith(("_count", "amount"))]
         keys = [name for name in types if name not in sums]
         totals = ", ".join(f"cast(sum({name}) as {types[name]}) as {name}" for name in sums)
         negative = ", ".join([*keys, *(f"-{name} as {name}" for name in sums)])
         same = " and ".join(f"now.{name} is not distinct from change.{name}" for name in keys)
         here, order = ", ".join(keys), ", ".join([*keys, *sums])
         self.con.execute(
-            f"create table part.change as select {here}, {totals} from (select {order} from part.{kept} union all "
-            f"select {negative} from old.{kept}) as moved group by {here} "
+            f"create table part.change_of_{kept} as select {here}, {totals} from (select {order} from part.{kept} "
+            f"union all select {negative} from old.{kept}) as moved group by {here} "
             f"having {' or '.join(f'sum({name}) <> 0' for name in sums)}"
         )
         self.con.execute(
-            f"create table part.stood as select now.rowid as place, now.* from kept.main.{kept} as now "
-            f"inner join part.change as change on {same}"
+            f"create or replace table part.stood as select now.rowid as kept_row, now.* from kept.main.{kept} as now "
+            f"inner join part.change_of_{kept} as change on {same}"
         )
-        self.con.execute(f"delete from kept.main.{kept} where rowid in (select place from part.stood)")
+        self.con.execute(f"delete from kept.main.{kept} where rowid in (select kept_row from part.stood)")
         self.con.execute(
             f"insert into kept.main.{kept} by name select {here}, {totals} from (select {order} from part.stood "
-            f"union all select {order} from part.change) as moved group by {here} "
+            f"union all select {order} from part.change_of_{kept}) as moved group by {here} "
             f"having {' or '.join(f'sum({name}) <> 0' for name in sums)}"
         )
-        self.con.execute(f"insert into kept.main.{kept} {query}", {**params, "from_week": first})
+
+    def _replace_told(self, group: Group, statement: Statement) -> None:
+        """Tell anew what rests on sums that changed, and the cells that are not as they were."""
+        kept, query, params = statement
+        cells, keys = _required(group.cells), ", ".join(group.told_by)
+        changes = " union ".join(f"select {keys} from part.change_of_{table}" for table in group.inputs)
+        self.con.execute(f"create or replace table part.changed as {changes}")
+        self._drop_stale(group)
+        self.con.execute(f"delete from kept.main.{kept} where ({keys}) in (select ({keys}) from part.changed)")
+        self._lay_cells(cells, is_fresh=False)
+        for table in group.inputs:
+            self.con.execute(
+                f"create view told.{table} as select * from main.{table} where ({keys}) in "
+                f"(select ({keys}) from part.changed)"
+            )
+        with self._looking_at("told, cell, main"):
+            self.con.execute(f"insert into kept.main.{kept} {query}", params)
+        for table in group.inputs:
+            self.con.execute(f"drop view told.{table}")
+        if self._lay_cells(cells, is_fresh=True):
+            with self._looking_at("cell, main"):
+                self.con.execute(f"insert into kept.main.{kept} {query}", params)
+        self.con.execute(f"drop table cell.{cells.table}")
 
     def _make_all(self, group: Group, statements: Sequence[Statement]) -> None:
         count = int(self._one("select count(*) from main.opportunity_rows")) if group.after else 0
-        batches = 1 if group.is_summed else -(-count // BATCH)
+        batches = 1 if group.is_summed or group.told_by else -(-count // BATCH)
         for table, _, _ in statements:
             self.con.execute(f"drop view if exists main.{table}")
         if batches <= 1:
@@ -508,6 +541,22 @@ def _program() -> str:
 
 def _said(state: State) -> str:
     return json.dumps(vars(state), sort_keys=True)
+
+
+def _is_same(cells: Cells) -> str:
+    """Whether the cell ``now`` is the cell ``last``, in SQL."""
+    same = " and ".join(f"now.{name} is not distinct from last.{name}" for name in (*cells.key, *cells.columns))
+    if not cells.grows:
+        return same
+    return (
+        f"{same} and (now.{cells.grows} = last.{cells.grows} or (now.{cells.grows} > last.{cells.grows} and "
+        f"last.{cells.grows} = (select max({cells.grows}) from kept.main.noted_{cells.table})))"
+    )
+
+
+def _is_numbered(statement: Statement) -> bool:
+    """Whether the statement leaves out weeks by their numbers."""
+    return "from_week" in statement[2]
 
 
 def _required(cells: Cells | None) -> Cells:

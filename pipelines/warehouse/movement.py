@@ -8,16 +8,27 @@ where both ends are counted from the states and not from the movements.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from pipelines.policy import Policy
+from pipelines.warehouse.engines import Engine
+from pipelines.warehouse.store import statement
+
+_STATEMENTS = (
+    "owner_scopes", "movement_steps", "movement_stood", "movement_moved", "pipeline_movement", "movement_deals",
+)  # fmt: skip
 
 
-def lay_movement(
-    make: Callable[[str, Mapping[str, object]], None], weeks: Mapping[str, object], policy: Policy
-) -> None:
+def lay_movement(engine: Engine, weeks: Mapping[str, object], policy: Policy) -> None:
     """Make ``pipeline_movement`` and ``movement_deals``. ``weeks``: ``as_of_at``, and ``last_week`` of a period."""
+
+    def make(table: str, params: Mapping[str, object]) -> None:
+        engine.make(table, statement(table), params)
+
     make("movement_spans", {**weeks, "period_count": policy.movement_periods})
-    make("movement_path", {"no_decision": policy.no_decision_pattern})
-    for table in ("owner_scopes", "movement_steps", "movement_stands", "pipeline_movement", "movement_deals"):
+    make("movement_looks", {})
+    # Said as a value: a planner that has to guess how many versions a subquery lets through guesses very few.
+    first_at = engine.frame("select min(from_at) as first_at from movement_spans").item()
+    make("movement_path", {"no_decision": policy.no_decision_pattern, "first_at": first_at})
+    for table in _STATEMENTS:
         make(table, {})

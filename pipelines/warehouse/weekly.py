@@ -15,8 +15,9 @@ MOST_WEEKS = 100_000
 
 
 def lay_weekly(make: Callable[[str, Mapping[str, object]], None], known: Mapping[str, object], policy: Policy) -> None:
-    """Make ``pipeline_weeks``, ``pipeline_cube`` and ``pipeline_weekly``. ``known``: ``as_of_at``."""
+    """Make ``pipeline_weeks``, ``pipeline_cube``, ``weekly_sums`` and ``pipeline_weekly``. ``known``: ``as_of_at``."""
     make("pipeline_weeks", {**known, "period_count": policy.movement_periods})
     make("pipeline_week_days", {})
     make("pipeline_cube", {"from_week": 1, "to_week": MOST_WEEKS})
-    make("pipeline_weekly", {})
+    for table in ("weekly_sums", "pipeline_weekly"):
+        make(table, {})

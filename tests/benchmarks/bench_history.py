@@ -1,11 +1,14 @@
 """The history on one machine: ``python -m tests.benchmarks.bench_history [SIZE …]``. Ratios within a run, peak memory.
 
 A company of SIZE opportunities with about eleven versions each, 20,000 owners and 157 weeks, written by SQL straight
-into a landing. Each size runs in a process of its own, so that its peak memory is its own. What is timed are the
+into a landing. Each size runs in a process of its own, so that its peak memory is its own. What is measured are the
 statements of ``pipelines/warehouse/sql`` as a publication runs them:
 
-* versions, cube, deal states and movement, made anew, and after 1 % of the opportunities changed;
+* the whole rebuild and its stages (versions, cube, weekly, movement), anew, and after 1 % of the opportunities changed;
 * the cube again by the methods it is not made by: one row per opportunity and day, and ``ASOF JOIN`` with the weeks.
+
+Seconds are those of the processor, user and system, of all threads together: on a machine that others use too, the
+clock on the wall says how busy they are. Every ratio is one of such seconds. The clock's are printed beside them.
 
 Exits with 1 over a limit. The daily method is left out beyond a million opportunities: it writes a row per day.
 """
@@ -54,19 +57,24 @@ STAGES = {
         "opportunity_versions",
     ),
     "cube": ("pipeline_cube",),
+    "weekly": ("weekly_sums", "pipeline_weekly"),
     "movement": (
-        "movement_path", "owner_scopes", "movement_steps", "movement_stands", "pipeline_movement", "movement_deals",
+        "movement_path", "owner_scopes", "movement_steps", "movement_stood", "movement_moved", "pipeline_movement",
+        "movement_deals",
     ),
 }  # fmt: skip
 
 DAILY_LIMIT, GROWTH_LIMIT, INCREMENT_LIMIT, MEMORY_LIMIT_MB = 50.0, 1.3, 0.1, 4_400.0
-"""Cube against daily copies at a million; seconds per opportunity, ten million against one; a publication after 1 %
-against a full one; peak memory: DuckDB's limit and a tenth for the process around it."""
+"""Cube against daily copies at a million; seconds per opportunity, ten million against one; the history after 1 %
+against all of it anew; peak memory: DuckDB's limit and a tenth for the process around it."""
+
+WHOLE = "history"
 
 
 @dataclass
 class Measured:
-    """Seconds by stage of one size: anew, and after 1 % changed; and by other methods. Peak memory in megabytes."""
+    """Processor seconds by stage of one size: anew, and after 1 % changed; and by other methods. ``wall``: the clock's
+    seconds of the two. Peak memory, and the largest the files became, in megabytes."""
 
     size: int
     full: dict[str, float] = field(default_factory=dict)
@@ -76,6 +84,8 @@ class Measured:
     cube_count: int = 0
     state_count: int = 0
     memory_mb: float = 0.0
+    disk_mb: float = 0.0
+    wall: list[float] = field(default_factory=list)
 
 
 DEALS = """
@@ -217,14 +227,18 @@ def _land(con: duckdb.DuckDBPyConnection, load_id: int, table: str, query: str) 
 
 
 class Timed(Kept):
-    """A ``Kept`` that notes how long each table took."""
+    """A ``Kept`` that notes what each table took, and how large the files beside it became."""
 
     seconds: dict[str, float]
+    folder: Path
+    disk_mb: float = 0.0
 
     def make(self, table: str, query: str, params: Params | None = None) -> None:
-        began = time.perf_counter()
+        began = time.process_time()
         super().make(table, query, params)
-        self.seconds[table] = time.perf_counter() - began
+        self.seconds[table] = time.process_time() - began
+        sizes = [path.stat().st_size for path in self.folder.rglob("*") if path.is_file()]
+        self.disk_mb = max(self.disk_mb, sum(sizes) / 1e6)
 
 
 def measure(size: int) -> Measured:
@@ -247,13 +261,15 @@ def publish(workspace: Workspace, as_of: datetime, found: Measured, folder: Path
     limits = Settings(memory_limit=MEMORY, spill_directory=str(scratch))
     engine = Timed.beside(workspace.landing, workspace.history, limits, scratch)
     assert isinstance(engine, Timed)
-    engine.seconds = {}
+    engine.seconds, engine.folder = {}, folder
     engine.con.execute("set enable_progress_bar = false")
-    began = time.perf_counter()
+    began, clock = time.process_time(), time.perf_counter()
     with history.rebuild(engine, as_of, POLICY, limits) as built:
-        whole = time.perf_counter() - began
+        whole = time.process_time() - began
+        found.wall.append(time.perf_counter() - clock)
         seconds = {stage: sum(engine.seconds[table] for table in tables) for stage, tables in STAGES.items()}
-        seconds["history"] = whole
+        seconds[WHOLE] = whole
+        found.disk_mb = max(found.disk_mb, engine.disk_mb)
         if not found.full:
             counts = "select (select count(*) from opportunity_versions), (select count(*) from pipeline_cube)"
             found.version_count, found.cube_count = engine.con.execute(counts).fetchall()[0]
@@ -287,9 +303,9 @@ def _open(con: duckdb.DuckDBPyConnection, table: str) -> tuple[object, ...]:
 
 @contextmanager
 def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
-    began = time.perf_counter()
+    began = time.process_time()
     yield
-    seconds[name] = time.perf_counter() - began
+    seconds[name] = time.process_time() - began
 
 
 ASOF = """
@@ -334,20 +350,20 @@ def report(found: Measured, small: Measured | None) -> bool:
     """Print one size, and whether it keeps within the limits."""
     print(
         f"\n{found.size:,} opportunities, {found.version_count:,} versions; the cube has {found.cube_count:,} cells, "
-        f"the deal states {found.state_count:,} rows; {found.memory_mb:,.0f} MB at peak"
+        f"the deal states {found.state_count:,} rows; {found.memory_mb:,.0f} MB of memory "
+        f"and {found.disk_mb:,.0f} MB of disk at peak; on the clock {found.wall[0]:.0f} s and {found.wall[1]:.0f} s"
     )
     for stage, seconds in found.full.items():
         again = found.increment[stage]
-        print(f"    {stage:22}{seconds:9.1f} s   after 1 % changed {again:7.1f} s   ratio {again / seconds:.2f}")
+        print(f"    {stage:22}{seconds:9.1f} s   after 1 % changed {again:7.1f} s   ratio {again / seconds:.3f}")
     for name, seconds in found.other.items():
         print(f"    {name:22}{seconds:9.1f} s   {seconds / found.full['cube']:.1f}× the cube")
-    made, remade = (sum(times[stage] for stage in STAGES) for times in (found.full, found.increment))
-    limits = [
-        ("a publication after 1 %, versions, cube and movement, against a full one", remade / made, INCREMENT_LIMIT),
-        ("megabytes at peak", found.memory_mb, MEMORY_LIMIT_MB),
-    ]
+    made, remade = found.full[WHOLE], found.increment[WHOLE]
+    limits = [("megabytes of memory at peak", found.memory_mb, MEMORY_LIMIT_MB)]
+    if found.size >= LAST_DAILY_SIZE:
+        limits.append(("the history after 1 % changed, against all of it anew", remade / made, INCREMENT_LIMIT))
     if small is not None:
-        base = sum(small.full[stage] for stage in STAGES) / small.size
+        base = small.full[WHOLE] / small.size
         limits.append((f"seconds per opportunity, against {small.size:,}", made / found.size / base, GROWTH_LIMIT))
     is_fine = all(_kept_to(name, value, at_most=limit) for name, value, limit in limits)
     if found.size == LAST_DAILY_SIZE:

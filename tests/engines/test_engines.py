@@ -39,8 +39,8 @@ MADE = (
     "opportunity_changes", "opportunity_openings", "opportunity_closings", "opportunity_events",
     "opportunity_versions", "stage_flags", "fx_days", "calendar_days", "people_spans", "lineage", "won_deals",
     "actuals", "calls", "record_calls", "quotas_in_force", "weeks", "expected_calls", "movement_path",
-    "movement_steps", "movement_stands", "visible_loads", "opportunity_absences", "version_corrections",
-    "reported_versions", "seen_versions", "frozen_versions",
+    "movement_steps", "movement_stood", "movement_moved", "weekly_sums", "visible_loads", "opportunity_absences",
+    "version_corrections", "reported_versions", "seen_versions", "frozen_versions",
 )  # fmt: skip
 """Tables of the rebuild itself, beside the published ones."""
 

@@ -8,22 +8,32 @@ with periods as (
     where span_kind = 'period'
 ),
 
-stands as (
-    select period_start_on, movement, opportunity_id, amount, 1 as deal_count, cast(null as timestamp) as moved_at
-    from movement_stands
-    where span_kind = 'period'
-),
-
-steps as (
-    select period_start_on, movement, opportunity_id, amount, deal_count, moved_at
-    from movement_steps
-    where scope = 'company'
+ends as (
+    select
+        looks.period_start_on,
+        looks.stood_at,
+        case when looks.place = 0 then 'start' else 'end' end as movement
+    from movement_looks as looks
+    inner join periods on looks.period_start_on = periods.period_start_on and periods.place <= 2
+    where looks.place = 0 or looks.is_last
 ),
 
 every as (
-    select * from stands
+    select
+        ends.period_start_on, ends.movement, path.opportunity_id, path.amount, 1 as deal_count,
+        cast(null as timestamp) as moved_at
+    from movement_path as path
+    inner join ends
+        on path.due_period_start_on = ends.period_start_on
+        and path.from_at < ends.stood_at
+        and path.to_at >= ends.stood_at
+    where not path.is_closed and not path.is_deleted
     union all
-    select * from steps
+    select
+        steps.period_start_on, steps.movement, steps.opportunity_id, steps.amount, steps.deal_count, steps.moved_at
+    from movement_steps as steps
+    inner join periods on steps.period_start_on = periods.period_start_on and periods.place <= 2
+    where steps.scope is null or steps.scope = 'company'
 ),
 
 final as (
@@ -36,7 +46,6 @@ final as (
         cast(count(*) as bigint) as change_count,
         max(every.moved_at) as moved_at
     from every
-    inner join periods on every.period_start_on = periods.period_start_on and periods.place <= 2
     group by every.period_start_on, every.movement, every.opportunity_id
 )
 
