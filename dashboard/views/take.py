@@ -17,7 +17,7 @@ def offer(filters: Filters) -> None:
     Made first and saved by a second press: a file that is made on its way to the disk can only fail in the browser's
     words, and here a failure is told in ours. Redraws itself alone, so that no page waits for a pack.
     """
-    with st.popover(wording_packs.TAKE, icon=":material/download:", help=wording_packs.TAKE_HELP):
+    with st.popover(wording_packs.TAKE, icon=":material/download:", help=wording_packs.TAKE_HELP, key="take"):
         for file_format in brief.MAKERS:
             name, holds = wording_packs.FORMATS[file_format]
             if st.button(name, width="stretch", key=f"take-{file_format}"):
