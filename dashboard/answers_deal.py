@@ -23,7 +23,8 @@ OWN_DEALS = 500
 class DealAnswer:
     """One deal. ``current``: its row of ``deals`` while it is open. ``moves``: of the two latest periods, in the order
     they happened: ``label``, ``movement``, ``amount``, ``moved_at``. ``steps``: its part in closed periods' misses,
-    latest first: ``label`` and the columns of ``miss_deals``. ``ties``: its rows of ``reconciliation``."""
+    latest first: ``label`` and the columns of ``miss_deals``. ``ties``: its rows of ``reconciliation``.
+    ``corrections``: its rows of ``corrected_values``, latest first, owners by their names."""
 
     context: Context
     opportunity_id: str
@@ -35,6 +36,7 @@ class DealAnswer:
     moves: pl.DataFrame
     steps: pl.DataFrame
     ties: pl.DataFrame
+    corrections: pl.DataFrame
 
 
 def deal(filters: Filters, opportunity_id: str) -> DealAnswer | None:
@@ -62,11 +64,19 @@ def _deal(ref: EditionRef, filters: Filters, opportunity_id: str) -> DealAnswer 
     steps = steps.join(labels, on="period_start_on", how="left").sort(
         "period_start_on", "cause", descending=[True, False]
     )
+    corrections = editions.read(ref, "corrected_values", where=where).sort(
+        "corrected_at", "field", descending=[True, False]
+    )
     now = None if current.is_empty() else current.row(0, named=True)
     last = {} if steps.is_empty() else steps.row(0, named=True)
     tied = {} if ties.is_empty() else ties.row(0, named=True)
     owner_id = (now or {}).get("owner_id") or last.get("end_owner_id") or tied.get("owner_id")
     people = dict(shelf.table(ref, "scopes").select("scope", "scope_name").rows())
+    is_owner = pl.col("field") == "owner_id"
+    corrections = corrections.with_columns(
+        pl.when(is_owner).then(pl.col(name).replace(people)).otherwise(name).alias(name)
+        for name in ("reported_value", "corrected_value")
+    )
     return DealAnswer(
         context=answers.context_of(ref, filters, ref.lock_week),
         opportunity_id=opportunity_id,
@@ -78,6 +88,7 @@ def _deal(ref: EditionRef, filters: Filters, opportunity_id: str) -> DealAnswer 
         moves=moves,
         steps=steps,
         ties=ties,
+        corrections=corrections,
     )
 
 

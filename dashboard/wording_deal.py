@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
+from decimal import Decimal
 from typing import Any
 
 from dashboard import language, theme
@@ -16,10 +18,20 @@ from dashboard.wording_record import MOVEMENTS
 MOVE_HEADINGS = ("Period", "What happened", "When", "Amount")
 STEP_HEADINGS = ("Period", "At the lock", "What became of it", "At the lock, amount", "Won at", "Step")
 TIE_HEADINGS = ("Word", "Won on", "Booked on", "Closed won", "Booked", "Difference")
+CORRECTION_HEADINGS = ("What", "As of", "Reported", "Corrected to", "Corrected on")
 NOBODY = "Name a deal on the Pipeline, Miss or Reconcile page, or on a forecaster's own."
 NO_MOVES = "Nothing about it moved in the two latest periods."
 NO_STEPS = "It is among the largest steps of no closed period's miss."
 NO_TIES = "It is neither won nor booked."
+
+CORRECTED = {
+    "amount": "Amount, in its own currency",
+    "close_on": "Close date",
+    "forecast_category": "Forecast category",
+    "is_deleted": "Deleted",
+    "owner_id": "Owner",
+    "stage": "Stage",
+}
 
 _ENDS = {"start": "open at the start", "end": "open at the end"}
 _ODDS = {
@@ -115,6 +127,30 @@ def tie_row(row: Mapping[str, Any], currency: str) -> tuple[str | None, ...]:
         theme.money_full(row["booked_amount"], currency),
         theme.money_full(row["difference_amount"], currency),
     )
+
+
+def correction_row(row: Mapping[str, Any], currency: str) -> tuple[str | None, ...]:
+    """Cells: which value, from when on, what was reported, what it was corrected to, and when."""
+    del currency  # an amount was stated in the deal's own
+    return (
+        CORRECTED[row["field"]],
+        theme.day(row["valid_from_at"].date()),
+        _value(row["field"], row["reported_value"]),
+        _value(row["field"], row["corrected_value"]),
+        theme.day(row["corrected_at"].date()),
+    )
+
+
+def _value(field: str, text: str | None) -> str | None:
+    if text is None:
+        return None
+    if field == "close_on":
+        return theme.day(date.fromisoformat(text))
+    if field == "amount":
+        return f"{Decimal(text):,.2f}".replace("-", "\N{MINUS SIGN}")
+    if field == "is_deleted":
+        return "yes" if text == "true" else "no"
+    return CATEGORY_NAMES.get(text, text) if field == "forecast_category" else text
 
 
 language.take(__name__, globals())

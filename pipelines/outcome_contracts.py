@@ -143,6 +143,22 @@ class RestatedDeals(dy.Schema):
     reason = dy.String(nullable=False)
 
 
+class CorrectedValues(dy.Schema):
+    """Opportunity × correction × field: a past value that is told otherwise since ``corrected_at``.
+
+    ``reported_value``, ``corrected_value``: of the instants from ``valid_from_at`` on, as text (an amount in its own
+    currency, a day as ISO 8601); null where none was stated. What had been issued before ``corrected_at`` rests on the
+    reported value.
+    """
+
+    opportunity_id = dy.String(nullable=False)
+    corrected_at = dy.Datetime(nullable=False, time_unit="us")
+    field = dy.String(nullable=False)
+    valid_from_at = dy.Datetime(nullable=False, time_unit="us")
+    reported_value = dy.String(nullable=True)
+    corrected_value = dy.String(nullable=True)
+
+
 OUTCOME_TABLES: dict[str, type[dy.Schema]] = {
     "miss_fractions": MissFractions,
     "miss_explained": MissExplained,
@@ -150,6 +166,7 @@ OUTCOME_TABLES: dict[str, type[dy.Schema]] = {
     "outcome_reasons": OutcomeReasons,
     "restatements": Restatements,
     "restated_deals": RestatedDeals,
+    "corrected_values": CorrectedValues,
 }
 
 OUTCOME_GRAINS: dict[str, tuple[str, ...]] = {
@@ -159,4 +176,5 @@ OUTCOME_GRAINS: dict[str, tuple[str, ...]] = {
     "outcome_reasons": ("outcome", "reason"),
     "restatements": ("period_start_on",),
     "restated_deals": ("period_start_on", "opportunity_id"),
+    "corrected_values": ("opportunity_id", "corrected_at", "field"),
 }

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from pipelines.errors import EditionError
 from pipelines.settings import Workspace
 from pipelines.warehouse.landing import Landing
+from pipelines.warehouse.restated import corrected_values
 from tests.test_history import BEGIN, CLOSED, SPAN_HOURS, STAGES, TODAY, a_company, by_deal
-from tests.warehouse_help import at, land, prepared
+from tests.warehouse_help import accepted, at, land, no_rejects, prepared
 
 FEW = settings(
     max_examples=6,
@@ -343,3 +344,72 @@ def agree(replay: Replay, versions: dict[str, list[Row]], deal: str, day: dateti
 
 def untimed(row: Row) -> Row:
     return {name: value for name, value in row.items() if name != "reporting_amount"}
+
+
+def test_by_pencil_as_reported_as_corrected_and_as_frozen(tmp_path: Path) -> None:
+    """Sold for 100 in Q2, frozen on 8 July; in August somebody writes down that it was 80 from May on, and in
+    September the row of the sale comes as a loss."""
+    workspace = Workspace(tmp_path / "workspace")
+    deal = {"opportunity_id": "d1", "owner_id": "ann", "created_on": "2026-04-10", "close_on": "2026-06-20"}
+    land(workspace, "stages", STAGES)
+    land(workspace, "opportunities", [deal | {"stage": "Signed", "amount": "80"}])
+    sale = {"opportunity_id": "d1", "changed_at": "2026-06-20 10:00", "field": "stage", "old_value": "Proposal"}
+    late = {"opportunity_id": "d1", "changed_at": "2026-05-01 10:00", "field": "amount", "old_value": "100"}
+    land(workspace, "opportunity_history", [sale | {"new_value": "Signed"}])
+    land(workspace, "opportunity_history", [late | {"new_value": "80", "recorded_at": "2026-08-03 09:00"}])
+    land(workspace, "activities", [{"opportunity_id": "d1", "occurred_at": "2026-10-01"}])
+    land(workspace, "opportunity_history", [sale | {"changed_at": "2026-09-02 10:00", "new_value": "Signed"}])
+    land(workspace, "opportunity_history", [sale | {"new_value": "Dropped"}])
+    with prepared(workspace) as built:
+
+        def amounts(recorded_at: str) -> list[tuple[datetime, Decimal | None, str]]:
+            columns = ("valid_from_at", "amount", "stage")
+            return built.versions(at(recorded_at)).select(columns).rows()  # type: ignore[no-any-return]
+
+        assert built.as_of_at == at("2026-10-01")
+        before = [(at("2026-04-10"), Decimal(100), "Proposal")]
+        assert amounts("2026-06-01") == before
+        assert amounts("2026-07-08") == [*before, (at("2026-06-20 10:00"), Decimal(100), "Signed")]
+        fallen = [*before, (at("2026-05-01 10:00"), Decimal(80), "Proposal")]
+        assert amounts("2026-08-03 09:00") == [*fallen, (at("2026-06-20 10:00"), Decimal(80), "Signed")]
+        lost = (at("2026-06-20 10:00"), Decimal(80), "Dropped")
+        assert amounts("2026-10-01") == [*fallen, lost, (at("2026-09-02 10:00"), Decimal(80), "Signed")]
+        won = built.engine.frame("select amount, period_start_on from won_deals").rows()
+        told = corrected_values(built).drop("opportunity_id").rows()
+    assert won == [(Decimal(100), at("2026-04-01").date())], "what was frozen stays"
+    assert told == [
+        (at("2026-08-03 09:00"), "amount", at("2026-05-01 10:00"), "100.00", "80.00"),
+        (at("2026-10-01"), "stage", at("2026-06-20 10:00"), "Signed", "Dropped"),
+    ]
+
+
+def test_a_file_read_again_through_another_mapping_corrects_our_reading_and_not_the_past(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "workspace")
+    deal = {"opportunity_id": "d1", "owner_id": "ann", "created_on": "2026-04-10", "close_on": "2026-06-20"}
+    land(workspace, "opportunities", [deal | {"stage": "Proposal", "extracted_at": "2026-10-01"}])
+    change = {"opportunity_id": "d1", "changed_at": "2026-05-01", "field": "amount", "old_value": "1"}
+    for mapping, value in (("first", "1.234"), ("second", "1234")):
+        with Landing.open(workspace) as landing:
+            rows = accepted("opportunity_history", [change | {"new_value": value}])
+            landing.land(
+                file_name="h.csv",
+                table="opportunity_history",
+                mapping_name=mapping,
+                sha256="same",
+                batches=[(rows, no_rejects())],
+            )
+    with prepared(workspace) as built:
+        assert built.engine.frame("select * from version_corrections").is_empty()
+        assert built.versions(at("2026-06-01"))["amount"].to_list() == [Decimal(1), Decimal(1234)]
+
+
+def test_what_was_not_stated_before_corrects_nothing(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "workspace")
+    deal = {"opportunity_id": "d1", "owner_id": "ann", "created_on": "2026-04-10", "close_on": "2026-06-20"}
+    state = {"opportunity_id": "d1", "changed_at": "2026-05-01", "stage": "Proposal"}
+    land(workspace, "opportunities", [deal | {"stage": "Proposal", "extracted_at": "2026-10-01"}])
+    land(workspace, "opportunity_states", [state])
+    land(workspace, "opportunity_states", [state | {"amount": "70"}])
+    with prepared(workspace) as built:
+        assert built.engine.frame("select * from version_corrections").is_empty()
+        assert Decimal(70) in built.versions(at("2026-06-01"))["amount"].to_list()

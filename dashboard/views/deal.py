@@ -16,6 +16,7 @@ from dashboard.tables import Column
 from dashboard.views import parts
 from pipelines.contracts import Deals, MissDeals, MovementDeals, Reconciliation
 from pipelines.engine import health
+from pipelines.outcome_contracts import CorrectedValues
 
 NUMBERS = frozenset(map(say, ("Amount", "At the lock, amount", "Won at", "Step", "Closed won", "Booked", "Difference")))
 
@@ -55,6 +56,17 @@ def page(filters: Filters) -> None:
         currency=answer.context.currency,
         defined_by=Reconciliation,
     )
+
+    if not answer.corrections.is_empty():
+        _rows(
+            say("What was corrected later?"),
+            answer.corrections,
+            wording_deal.CORRECTION_HEADINGS,
+            wording_deal.correction_row,
+            empty="",
+            currency=answer.context.currency,
+            defined_by=CorrectedValues,
+        )
 
 
 def _stand(answer: DealAnswer) -> None:

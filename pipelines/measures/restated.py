@@ -5,9 +5,9 @@ from __future__ import annotations
 import polars as pl
 
 from pipelines.contracts import MONEY
-from pipelines.outcome_contracts import RestatedDeals, Restatements
+from pipelines.outcome_contracts import CorrectedValues, RestatedDeals, Restatements
 from pipelines.warehouse.history import Prepared
-from pipelines.warehouse.restated import frozen_wins, knows_deals, restated_deals
+from pipelines.warehouse.restated import corrected_values, frozen_wins, knows_deals, restated_deals
 
 
 def restatements(prepared: Prepared, periods: pl.DataFrame) -> dict[str, pl.DataFrame]:
@@ -16,7 +16,8 @@ def restatements(prepared: Prepared, periods: pl.DataFrame) -> dict[str, pl.Data
     A period's actual is frozen at its end plus the days of grace and never changes afterwards, whatever is entered
     later: that is what was reported. What its won deals say today, each in the period of its close date as it stands
     today, is what is corrected. The difference is told deal by deal, and adds up to the cent. Pages judge calls against
-    what was reported, for that is what everyone was told.
+    what was reported, for that is what everyone was told. ``corrected_values``: each past value of a deal that is told
+    otherwise since, both ways.
     """
     closed = periods.filter(pl.col("status") == "closed").select("period_start_on")
     deals = RestatedDeals.validate(restated_deals(prepared).select(RestatedDeals.column_names()), cast=True)
@@ -37,6 +38,7 @@ def restatements(prepared: Prepared, periods: pl.DataFrame) -> dict[str, pl.Data
     return {
         "restatements": Restatements.validate(known.select(Restatements.column_names()), cast=True),
         "restated_deals": deals,
+        "corrected_values": CorrectedValues.validate(corrected_values(prepared), cast=True),
     }
 
 

@@ -20,6 +20,12 @@ def frozen_wins(prepared: Prepared) -> pl.DataFrame:
     return prepared.engine.frame(query)
 
 
+def corrected_values(prepared: Prepared) -> pl.DataFrame:
+    """Opportunity × correction × field; columns as the statement's opening says."""
+    rows = prepared.engine.frame(statement("corrected_values"))
+    return rows.sort("opportunity_id", "corrected_at", "field")
+
+
 def knows_deals(prepared: Prepared) -> bool:
     """Whether any opportunity is known at all; without one there is nothing to restate."""
     return bool(prepared.engine.frame("select count(*) as n from opportunity_versions").item() > 0)

@@ -28,6 +28,7 @@ from pipelines.warehouse.engines.embedded import Embedded
 from pipelines.warehouse.landing import Landing
 from pipelines.warehouse.landing_looks import landing_looks
 from pipelines.warehouse.miss_facts import ledgers, members_at_end, miss_facts
+from pipelines.warehouse.restated import corrected_values
 from pipelines.warehouse.store import column_types, sql_type, statement
 
 SCHEMA = "forecast_trust"
@@ -151,6 +152,7 @@ def _noted(policy: Policy) -> list[tuple[str, str, str, Params]]:
         members_at_end(prepared)
         miss_facts(prepared, states, policy)
         ledgers(prepared)
+        corrected_values(prepared)
         deal_lives(prepared, policy)
         stage_exits(prepared)
     # While it is rebuilt, questions are of a few rows and asked again by whoever runs it: they are no tables.

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 
+import duckdb
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from dashboard import wording_deal
@@ -45,6 +48,40 @@ def opened(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, deal: str | No
 
 def htmls(at: AppTest) -> str:
     return "\n".join(block.proto.body for block in at.get("html"))
+
+
+def test_what_was_corrected_later_is_shown_both_ways(
+    company: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    workspace = Workspace(tmp_path / "ws")
+    shutil.copytree(company.root, workspace.root)
+    ref = shelf.current(workspace)
+    assert ref is not None
+    key = shelf.read(ref, "deals")["opportunity_id"][0]
+    assert "What was corrected later?" not in words(opened(workspace, monkeypatch, key))
+    told = [("amount", "1200.00", "-900.50"), ("close_on", "2026-03-31", None), ("is_deleted", "false", "true")]
+    ref.path.chmod(0o600)
+    with duckdb.connect(str(ref.path)) as con:
+        for field, was, now in told:
+            con.execute(
+                "insert into corrected_values values (?, '2026-08-03 09:00', ?, '2026-05-01', ?, ?)",
+                [key, field, was, now],
+            )
+    st.cache_resource.clear()
+    at = opened(workspace, monkeypatch, key)
+    assert not at.exception
+    assert "What was corrected later?" in words(at)
+    body = htmls(at)
+    for part in (
+        "Amount, in its own currency",
+        "1,200.00",
+        "−900.50",
+        "31 Mar 2026",
+        "1 May 2026",
+        "3 Aug 2026",
+        "yes",
+    ):
+        assert part in body, part
 
 
 def test_an_open_deal_tells_how_it_stands_and_why_to_look(company: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,6 +31,7 @@ from pipelines.warehouse.history import Prepared
 from pipelines.warehouse.landing import Landing
 from pipelines.warehouse.landing_looks import landing_looks, members_by_week
 from pipelines.warehouse.miss_facts import known_since, ledgers, members_at_end, miss_facts
+from pipelines.warehouse.restated import corrected_values
 from tests.engines.companies import simulated, ugly
 from tests.engines.servers import postgres_binaries, postgres_server
 
@@ -107,6 +108,7 @@ def everything_of(prepared: Prepared) -> dict[str, pl.DataFrame]:
         "members_by_week": members_by_week(prepared, 2, policy),
         "members_at_end": members_at_end(prepared),
         "miss_facts": miss_facts(prepared, lock, policy),
+        "corrected_values": corrected_values(prepared),
         "won_ledger": won,
         "booking_ledger": booked,
         "known_since": pl.DataFrame(sorted(since.items()), schema=["field", "since_at"], orient="row"),
