@@ -114,7 +114,7 @@ def publish(
             progress=progress,
         ) as prepared,
     ):
-        tables = prepared.tables()
+        tables = prepared.asked_tables()
         opened_on, opened_week = _opened_period(tables["periods"], prepared.as_of_at, period)
         progress.stage("Measuring")
         pairs = tables["forecast_pairs"]
@@ -139,6 +139,7 @@ def publish(
             pairs, policy, companies=PUBLISHED_COMPANIES, seed=1, most_forecasters=MOST_FORECASTERS
         )
         progress.stage("Publishing")
+        tables |= prepared.shown_tables()
         row = {
             "as_of_at": prepared.as_of_at,
             "published_at": datetime.now(UTC).replace(tzinfo=None),

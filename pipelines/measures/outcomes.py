@@ -15,6 +15,11 @@ from pipelines.warehouse.history import Prepared
 
 CUTS = ("sales_motion", "lead_source", "opportunity_type", "competitor", "team", "tenure")
 
+_ASKED = (
+    "opportunity_id", "owner_id", "closed_on", "outcome", "outcome_reason", "amount", "sales_motion", "lead_source",
+    "opportunity_type",
+)  # fmt: skip
+
 COMPETITOR = "competitor"
 """A column of the export whose name has this word says whom a deal was won or lost against."""
 
@@ -23,7 +28,7 @@ def outcome_tables(
     prepared: Prepared, lives: pl.DataFrame, scopes: pl.DataFrame, closed: list[date], policy: Policy
 ) -> dict[str, pl.DataFrame]:
     """``win_loss`` and ``outcome_reasons``; empty where no deal has closed in a closed period."""
-    ended = lives.filter(pl.col("closed_period_on").is_in(closed)).rename({"closed_period_on": "period_start_on"})
+    ended = lives.filter(pl.col("closed_period_on").is_in(closed)).select(*_ASKED, period_start_on="closed_period_on")
     owners = scopes.select(pl.col("scope").alias("owner_id"), "team", "hired_on")
     described = ended.join(owners, on="owner_id", how="left").join(
         competitors(opportunity_fields(prepared)), on="opportunity_id", how="left"

@@ -14,7 +14,7 @@ from pipelines.engine.rationality import rationality
 from pipelines.engine.stability import coverage_stability, duration_stability, rate_stability
 from pipelines.engine.value_added import value_added
 from pipelines.measures.book import book
-from pipelines.measures.chances import chances, other_fields, resolved, shared_shock
+from pipelines.measures.chances import KNOWN_EARLY, chances, other_fields, resolved, shared_shock
 from pipelines.measures.ladder import ladder_calls
 from pipelines.measures.outcomes import outcome_tables
 from pipelines.measures.rates import coverage_needed, cycle_times, outcome_rates
@@ -46,6 +46,8 @@ WEIGHED = (
 )  # fmt: skip
 """What is fetched of ``deal_states``, and of it for the forecast that weights the pipeline."""
 
+KEPT_OF_EARLY = {"sales_motion", "lead_source", "opportunity_type"}
+
 MANY_LOOKS = 20_000
 FEWER_DRAWS = 100
 """Beyond that many looks at deals the band is a hair's breadth, and half the draws place it as well."""
@@ -74,6 +76,8 @@ def process_tables(
     closed = tables["periods"].filter(pl.col("status") == "closed").sort("period_start_on")["period_start_on"].to_list()
     per_year = periods_per_year(tables["periods"])
     known = _leaks(prepared, lives)
+    # Nothing else asks how a deal stood when it was opened: of a million deals that is half of what is known of them.
+    lives = lives.drop(set(KNOWN_EARLY.values()) - KEPT_OF_EARLY)
     calls = ladder_calls(
         tables,
         # A week at a time: those of all weeks together fill gigabytes.

@@ -87,6 +87,9 @@ _COPIED = (
 )  # fmt: skip
 
 
+_SHOWN = ("inputs", "rejected_rows", "pipeline_movement", "movement_deals", "pipeline_cube", "pipeline_weekly")
+
+
 class Invariant(NamedTuple):
     """One thing that must hold in the rebuilt history: its name, whether it does, and what was found."""
 
@@ -159,7 +162,15 @@ class Prepared:
 
     def tables(self) -> dict[str, pl.DataFrame]:
         """Every published table that is not a result of the engine, in its contract's columns and dtypes."""
-        return {name: self.table(name) for name in (*_COPIED, "periods")}
+        return self.asked_tables() | self.shown_tables()
+
+    def asked_tables(self) -> dict[str, pl.DataFrame]:
+        """Those that measures are made from."""
+        return {name: self.table(name) for name in (*_COPIED, "periods") if name not in _SHOWN}
+
+    def shown_tables(self) -> dict[str, pl.DataFrame]:
+        """Those that are published as they stand, and asked for last: a large company's are millions of rows."""
+        return {name: self.table(name) for name in _SHOWN}
 
     def table(self, name: str) -> pl.DataFrame:
         """One published table of this history, in the order of its grain.

@@ -16,7 +16,9 @@ BESIDE_THE_FACT = ("load_id", "line", "key_hash", "row_hash", "known_at", "visib
 """What a table of facts holds besides the columns of its contract."""
 
 MEASURING_SHARE = 0.5
-"""Share of the memory limit that the rebuilt history may go on holding once it stands."""
+MOST_MEASURING_MB = 1_200
+"""Share of the memory limit that the rebuilt history may go on holding once it stands, and the most of it."""
+_MEGABYTES = {"KiB": 1.024e-3, "MiB": 1.048576, "GiB": 1073.741824, "TiB": 1099511.627776}
 
 
 class Embedded:
@@ -71,7 +73,8 @@ class Embedded:
         # What follows reads small results into frames of its own: both together stay within the limit's order.
         ((limit,),) = self.con.execute("select current_setting('memory_limit')").fetchall()
         size, unit = str(limit).split()
-        self.con.execute(f"set memory_limit = '{float(size) * MEASURING_SHARE:.1f}{unit}'")
+        share = MEASURING_SHARE * float(size) * _MEGABYTES.get(unit, 1.0)
+        self.con.execute(f"set memory_limit = '{min(share, MOST_MEASURING_MB):.1f}MB'")
 
     def close(self) -> None:
         self.con.close()
