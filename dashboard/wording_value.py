@@ -63,7 +63,7 @@ def title(steps: Sequence[Row], *, has_judgement: bool, team: str | None = None)
     return {
         "adds_value": f"{who} bring the number nearer than {against}",
         "hurts": f"{who} take the number farther off than {against}",
-        "no_detectable_effect": f"{who}: no detectable effect on {against}",
+        "no_detectable_effect": f"{who}: not shown to come nearer than {against}",
     }.get(managers["direction"], f"{who}: too few periods to say whether they help")
 
 

@@ -23,7 +23,7 @@ def page(filters: Filters) -> None:
     st.title(theme.escape(inventory.title(landed, rejected, ref.reporting_currency)), anchor=False)
     st.markdown(theme.escape(inventory.summary(landed, rejected, ref.reporting_currency, inputs.height)))
 
-    st.page_link(parts.page_at("start", "Bring data"), label=say("Bring a file"), icon=":material/upload_file:")
+    parts.bring_data()
     st.header(say("What these pages stand on"), anchor=False)
     st.html(
         tables.table(

@@ -28,6 +28,7 @@ def page(filters: Filters) -> None:
         st.title(say("Where did the miss come from?"), anchor=False)
         for sentence in wording_miss.no_bridge(answer.why, answer.noun):
             parts.said(sentence)
+        parts.bring_data()
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         chosen = parts.choose_period([label for _, label in answer.periods], key="period")

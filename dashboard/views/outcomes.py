@@ -25,6 +25,7 @@ def page(filters: Filters) -> None:
     if answer.whole is None:
         for sentence in wording_outcomes.no_outcomes(answer.noun, has_deals=answer.has_deals):
             parts.said(sentence)
+        parts.bring_data()
         return
     st.caption(theme.escape(wording_outcomes.window(answer.whole, answer.noun, theme.instant(answer.as_of_at))))
     parts.said(wording_outcomes.whole_sentence(answer.whole, answer.currency))

@@ -115,6 +115,14 @@ def open_pipeline() -> None:
     st.page_link(page_at("pipeline", "Pipeline"), label=say("Every open deal"), icon=":material/list:")
 
 
+def bring_data() -> None:
+    """The way out of a page that lacks data: where they are brought."""
+    st.page_link(page_at("start", "Bring data"), label=BRING, icon=":material/upload_file:")
+
+
+BRING = say("Bring a file")
+
+
 def page_at(url_path: str, title: str) -> st.Page:
     """A page of the site map by its address, for a link; the shared filters stay in the URL by themselves."""
     return st.Page(lambda: None, title=say(title), url_path=url_path)

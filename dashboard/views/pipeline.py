@@ -44,6 +44,7 @@ def page(filters: Filters) -> None:
     if not answer.has_deals:
         for sentence in wording_pipeline.no_deals(context.noun):
             parts.said(sentence)
+        parts.bring_data()
         return
     said, drawn = st.columns([2, 3], gap="large")
     with said:

@@ -46,6 +46,7 @@ def _deals(filters: Filters) -> None:
         st.title(say("Does closed won tie to the books?"), anchor=False)
         for sentence in wording_reconcile.no_bookings():
             parts.said(sentence)
+        parts.bring_data()
         return
     chosen = parts.choose_period([EVERY, *(label for _, label in answer.periods)], key="booked")
     if chosen != EVERY:

@@ -259,6 +259,7 @@ def _without_calls(answer: TrustAnswer, filters: Filters) -> None:
         parts.said(sentence)
     for sentence in wording.without_calls(deals.has_deals):
         parts.said(sentence)
+    parts.bring_data()
     if answer.outlook is not None:
         ahead, ranges = st.columns(2, gap="large")
         with ahead:

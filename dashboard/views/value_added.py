@@ -27,6 +27,7 @@ def page(filters: Filters) -> None:
     if not answer.has_judgement:
         for sentence in wording_value.without_judgement(answer.context.noun, has_calls=answer.has_calls):
             parts.said(sentence)
+        parts.bring_data()
     if steps:
         _ladder(answer)
     _overrides(answer)

@@ -179,6 +179,16 @@ def test_headings_step_down_where_data_are_absent_too(
     assert {page: levels(drawn) for page, drawn in visits(at) if not is_outline(levels(drawn))} == {}
 
 
+def test_a_page_that_lacks_data_leads_to_where_they_are_brought(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(WORKSPACE_VARIABLE, str(editions.workspace_of(tmp_path, "no_calls").root))
+    at = AppTest.from_file(str(APP), default_timeout=60).run()
+    for page in ("", "value-added", "miss", "win-loss", "reconcile"):
+        links = [element.proto.label for element in at_page(at, page).main if element.type == "page_link"]
+        assert parts.BRING in links, page
+
+
 def test_a_level_left_out_would_be_found() -> None:
     assert is_outline([1, 2, 3, 3, 2, 2, 3])
     assert not is_outline([1, 3])

@@ -290,7 +290,8 @@ def test_the_words_of_stability() -> None:
 def test_titles_of_value_added() -> None:
     row = {"step": "manager", "reference_step": "rep_rollup", "direction": "no_detectable_effect"}
     assert (
-        wording_value.title([row], has_judgement=True) == "Managers: no detectable effect on the reps' calls added up"
+        wording_value.title([row], has_judgement=True)
+        == "Managers: not shown to come nearer than the reps' calls added up"
     )
     helps = wording_value.title([row | {"direction": "adds_value"}], has_judgement=True)
     assert helps == "Managers bring the number nearer than the reps' calls added up"
