@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-METHOD_VERSION = "2"
+METHOD_VERSION = "3"
 
 COMPANY_SCOPE = "company"
 

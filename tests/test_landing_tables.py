@@ -15,6 +15,7 @@ import polars as pl
 import pytest
 
 from pipelines import runs
+from pipelines.contracts import INPUT_TABLES
 from pipelines.engine.deal_book import LandingPolicy
 from pipelines.landing_contracts import LANDING_TABLES
 from pipelines.measures.landing import landing_choices, landings, model_forecasts
@@ -76,6 +77,37 @@ def test_the_backtest_says_what_was_said_then(company: Workspace, tables: Tables
     issued = then["landing"].drop_nulls("lower").select(ISSUED).sort(ISSUED[:3]).rows()
     assert said_of(tables, start, week) == issued
     assert (COMPANY_SCOPE, "combined", 0.8) in {row[:3] for row in issued} or week == 0
+
+
+@pytest.fixture(scope="module")
+def extracted(company: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """The same company known by an extract every 19 days alone: closings are told up to 19 days late."""
+    workspace = Workspace.at(tmp_path_factory.mktemp("extracted") / "workspace")
+    with prepared(company) as built:
+        versions, last = built.versions(), built.as_of_at
+    with Landing.open(company) as landing:
+        rows = {name: landing.rows(name).drop("load_id", "line") for name in INPUT_TABLES}
+    told = rows["opportunities"].select("opportunity_id", "created_on", "name", "sales_motion")
+    taken = [last - timedelta(days=19 * number) for number in range(34)]
+    for moment in reversed(taken):
+        then = versions.filter(pl.col("valid_from_at") <= moment, pl.col("valid_to_at") > moment)
+        then = then.drop("is_closed", "is_won", "reporting_amount", "valid_to_at").rename(
+            {"valid_from_at": "modified_at"}
+        )
+        shown = then.join(told, on="opportunity_id").with_columns(extracted_at=pl.lit(moment))
+        land(workspace, "opportunities", shown.to_dicts())
+    for name in ("stages", "people", "quotas", "fx_rates", "forecast_submissions"):
+        land(workspace, name, rows[name].to_dicts())
+    return workspace
+
+
+@pytest.mark.parametrize(("back", "week"), [(1, 3), (2, 9)])
+def test_a_closing_told_by_a_later_extract_was_not_known_then(extracted: Workspace, back: int, week: int) -> None:
+    tables = measured(extracted)
+    start = closed_periods(tables)[-back]
+    then = measured(extracted, end_of_week(start, week))
+    issued = then["landing"].drop_nulls("lower").select(ISSUED).sort(ISSUED[:3]).rows()
+    assert said_of(tables, start, week) == issued != []
 
 
 @pytest.fixture(scope="module")
