@@ -126,6 +126,8 @@ def _bridges(
     shares = _book_shares(books, closed, policy)
     no_books = dict.fromkeys(BOOK_SHARES, Share(None, None, None, None, None, 0, "not_enough_history"))
     rows: list[dict[str, Any]] = []
+    leans, ranges = _leans(tables["team_bias"], week), _ranges(tables["landing"], policy.level)
+    unknown = Share(None, None, None, None, None, 0, "not_enough_history")
     leading = tables["scopes"].filter(pl.col("scope_kind") != "rep")["scope"].to_list()
     kinds = pairs.select("layer", "category").unique().sort("layer", "category").rows()
     for scope in leading:
@@ -138,9 +140,9 @@ def _bridges(
                 timing = _timing_share(moved, called, closed, scope=scope, layer=layer, named=named, policy=policy)
             steps = bridge(
                 call=call,
-                landing_rate=_lean(tables["team_bias"], scope, layer, named, week),
+                landing_rate=leans.get((scope, layer, named), unknown),
                 timing=timing,
-                landing=_range(tables["landing"], scope, policy.level),
+                landing=ranges.get(scope),
                 books=shares.get(scope, no_books),
                 calls_land_as_booked=prepared.actual_source == "bookings",
             )
@@ -244,25 +246,24 @@ def _book_shares(books: Ledgers, closed: list[date], policy: Policy) -> dict[str
     return told
 
 
-def _lean(team: pl.DataFrame, scope: str, layer: str, named: str, week: int) -> Share:
-    found = team.filter(
-        pl.col("scope") == scope, pl.col("layer") == layer, pl.col("category") == named,
-        pl.col("week_of_period") == week, pl.col("status") == "ok",
-    )  # fmt: skip
-    if found.is_empty():
-        return Share(None, None, None, None, None, 0, "not_enough_history")
-    row = found.row(0, named=True)
-    return Share(row["estimate"], row["lower"], row["upper"], row["level"], None, row["period_count"], "ok")
+def _leans(team: pl.DataFrame, week: int) -> dict[tuple[str, str, str], Share]:
+    """(scope, layer, category) → its lean at this week, where one is known."""
+    known = team.filter(pl.col("week_of_period") == week, pl.col("status") == "ok")
+    return {
+        (row["scope"], row["layer"], row["category"]): Share(
+            row["estimate"], row["lower"], row["upper"], row["level"], None, row["period_count"], "ok"
+        )
+        for row in known.iter_rows(named=True)
+    }
 
 
-def _range(landing: pl.DataFrame, scope: str, level: float) -> Range | None:
-    found = landing.filter(
-        pl.col("scope") == scope, pl.col("method") == "combined", (pl.col("level") - level).abs() < 1e-9
-    ).drop_nulls(["estimate", "lower", "upper"])
-    if found.is_empty():
-        return None
-    row = found.row(0, named=True)
-    return Range(row["estimate"], row["lower"], row["upper"], row["level"], row["period_count"])
+def _ranges(landing: pl.DataFrame, level: float) -> dict[str, Range]:
+    """Scope → where it lands, both methods together, at this level; of the scopes that have a range."""
+    known = landing.filter(pl.col("method") == "combined", (pl.col("level") - level).abs() < 1e-9)
+    return {
+        row["scope"]: Range(row["estimate"], row["lower"], row["upper"], row["level"], row["period_count"])
+        for row in known.drop_nulls(["estimate", "lower", "upper"]).iter_rows(named=True)
+    }
 
 
 def _types(schema: type[dy.Schema]) -> dict[str, Any]:
