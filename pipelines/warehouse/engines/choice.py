@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from os import environ
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -76,9 +77,8 @@ def _postgres(choice: EngineChoice) -> Remote:
 
 
 def _spark(choice: EngineChoice, settings: Settings, scratch: Path) -> Remote:
-    # Asked for first, so that its own name is told and not that of something it stands on.
-    import pyspark  # noqa: F401, PLC0415
-
+    if find_spec("pyspark") is None:  # its own name is told, and not that of something it stands on
+        raise ModuleNotFoundError("No module named 'pyspark'", name="pyspark")
     from pipelines.warehouse.engines.spark import Spark  # noqa: PLC0415
 
     master = choice.spark_master or f"local[{settings.threads or '*'}]"
