@@ -174,7 +174,7 @@ def late_correction(random: Random, deal: Deal) -> dict[str, Any]:
 def test_going_on_equals_beginning_anew(seed: int) -> None:
     random = Random(seed)
     company = a_company(random, deals=60)
-    kept.FEW_RATE, kept.BATCH = random.choice([(0.25, 2_000_000), (2.0, 2_000_000), (2.0, 25)])
+    kept.FEW_RATE, kept.BATCH = random.choice([(0.25, 500_000), (2.0, 500_000), (2.0, 25)])
     now = BEGIN + timedelta(hours=random.randrange(24 * 60, SPAN_HOURS // 2))
     with tempfile.TemporaryDirectory() as folder:
         workspace, told = Workspace(Path(folder) / "workspace"), []

@@ -40,8 +40,11 @@ from pipelines.warehouse.store import OWNER_ONLY, connect, content_sums, sums_di
 FEW_RATE = 0.25
 """Share of the opportunities beyond which replacing rows takes longer than making every table anew."""
 
-BATCH = 2_000_000
+BATCH = 500_000
 """Opportunities at a time where tables are made anew, so that the memory needed does not grow with the company."""
+
+SAMPLED_PER_BATCH = 2_000
+"""Ids looked at per batch to divide them: batches then differ in size by a few in a hundred."""
 
 Statement = tuple[str, str, dict[str, object]]
 """Table, query, values."""
@@ -411,12 +414,9 @@ class Kept(Embedded):
             self.con.execute(f"drop table if exists main.{table}")
 
     def _make_in_batches(self, group: Group, statements: Sequence[Statement], batches: int) -> None:
-        for number in range(batches):
+        for number, where in enumerate(self._ranges(batches)):
             for table in group.inputs:
-                self.con.execute(
-                    f"create or replace view batch.{table} as select * from main.{table} "
-                    f"where hash(opportunity_id) % {batches} = {number}"
-                )
+                self.con.execute(f"create or replace view batch.{table} as select * from main.{table} where {where}")
             with self._looking_at("batch, main"):
                 for table, query, params in statements:
                     self.con.execute(f"create or replace table batch.{table} as {query}", params)
@@ -426,6 +426,21 @@ class Kept(Embedded):
             self.con.execute(f"drop table batch.{table}")
         for table in group.inputs:
             self.con.execute(f"drop view batch.{table}")
+
+    def _ranges(self, count: int) -> list[str]:
+        """Conditions of about as many opportunities each, and of every one once.
+
+        Ranges of ids: exports are mostly in their order, and tables made batch by batch are, so that a batch skips the
+        blocks that hold nothing of it. A sample says where the ranges end; what they hold decides nothing.
+        """
+        ((ends,),) = self.con.execute(
+            f"select quantile_disc(opportunity_id, {[number / count for number in range(1, count)]}) "
+            f"from (select opportunity_id from main.opportunity_rows using sample {count * SAMPLED_PER_BATCH} rows)"
+        ).fetchall()
+        marks = [_text(end) for end in sorted({str(end) for end in ends})]
+        froms = ["true", *(f"opportunity_id >= {mark}" for mark in marks)]
+        tos = [*(f"opportunity_id < {mark}" for mark in marks), "true"]
+        return [f"{begin} and {end}" for begin, end in zip(froms, tos, strict=True)]
 
     def _restrict(self, table: str) -> None:
         self.con.execute(f"create or replace view part.{table} as select * from main.{table} where {_IS_TOUCHED}")
@@ -571,4 +586,9 @@ def _forget(store: Path) -> None:
 
 
 def _quoted(path: Path) -> str:
-    return "'" + str(path).replace("'", "''") + "'"
+    return _text(str(path))
+
+
+def _text(value: str) -> str:
+    """A text as SQL writes it."""
+    return "'" + value.replace("'", "''") + "'"
