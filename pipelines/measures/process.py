@@ -98,19 +98,28 @@ def process_tables(
         coverage_stability(coverage_needed(pipeline, lock_week=policy.lock_week), policy, periods_per_year=per_year),
         duration_stability(cycle_times(lives, closed), policy, periods_per_year=per_year),
     ]
-    deals = book(tables, states=states, lives=lives, exits=exits, now=now, week=week, as_of_at=prepared.as_of_at)
+    health = pipeline_health(
+        book(tables, states=states, lives=lives, exits=exits, now=now, week=week, as_of_at=prepared.as_of_at), policy
+    )
+    outcomes = outcome_tables(prepared, lives, tables["scopes"], closed, policy)
+    looks = [
+        part
+        for _, part in chances(states, lives, defaults, lock_week=policy.lock_week, odds=odds).group_by(
+            ["source", "week_of_period"], maintain_order=True
+        )
+    ]
+    # The deals of a large company fill gigabytes, and what follows needs room of its own.
+    del states, pipeline, lives, exits
     return {
         "value_added": value_added(calls.filter(shown), policy),
         "overrides": ledger,
         "override_summary": override_summary(ledger),
-        "probability_calibration": _calibration(
-            chances(states, lives, defaults, lock_week=policy.lock_week, odds=odds), policy, seed=seed
-        ),
+        "probability_calibration": _calibration(looks, policy, seed=seed),
         "leaks": known,
         "rate_stability": pl.concat(stability),
         "rationality": rationality(tables["forecast_pairs"], policy),
-        "pipeline_health": pipeline_health(deals, policy),
-        **outcome_tables(prepared, lives, tables["scopes"], closed, policy),
+        "pipeline_health": health,
+        **outcomes,
         **restatements(prepared, tables["periods"]),
     }
 
@@ -145,13 +154,12 @@ def periods_per_year(periods: pl.DataFrame) -> int:
     return 4 if not isinstance(days, float) or days <= 0 else max(1, round(365.25 / (days + 1)))
 
 
-def _calibration(looks: pl.DataFrame, policy: Policy, *, seed: int) -> pl.DataFrame:
+def _calibration(groups: list[pl.DataFrame], policy: Policy, *, seed: int) -> pl.DataFrame:
     """Each source and horizon with the shock that its own deals share."""
 
     def of(part: pl.DataFrame) -> pl.DataFrame:
         draws = BAND_DRAWS if part.height <= MANY_LOOKS else FEWER_DRAWS
         return probability_calibration(part, policy, seed=seed, factor_sd=shared_shock(part), draws=draws)
 
-    groups = [part for _, part in looks.group_by(["source", "week_of_period"], maintain_order=True)]
     parts = list(side_by_side(of, groups))
     return pl.concat(parts) if parts else ProbabilityCalibration.create_empty()
