@@ -74,7 +74,7 @@ lock: ## rewrite requirements.lock from pyproject.toml (needs uv)
 	sed -i '1i # Exact versions and hashes of everything the project needs, for every supported Python. Made by `make lock`.' requirements.lock
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
 		--constraint requirements.lock --group engines -o requirements-engines.lock
-	sed -i '1i # What `make test-engines` needs beside requirements.lock: Spark, in local mode. Made by `make lock`.' requirements-engines.lock
+	sed -i '1i # What `make test-engines` needs beside requirements.lock: Spark, in local mode and over Spark Connect. Made by `make lock`.' requirements-engines.lock
 
 clean: ## remove what was generated
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

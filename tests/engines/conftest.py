@@ -4,4 +4,4 @@ from __future__ import annotations
 
 import os
 
-collect_ignore = [] if os.environ.get("FORECAST_TRUST_TEST_ENGINES") else ["test_engines.py"]
+collect_ignore = [] if os.environ.get("FORECAST_TRUST_TEST_ENGINES") else ["test_clusters.py", "test_engines.py"]

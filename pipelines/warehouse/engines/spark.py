@@ -76,7 +76,7 @@ class Spark(Remote):
         except ImportError as error:  # pyspark without its Connect client
             raise TrustError(
                 f"Spark Connect is not installed ({error.name or 'grpcio'} is missing).",
-                "Run pip install 'pyspark[connect]', then the command again.",
+                "Run pip install 'forecast-trust[spark]', then the command again.",
             ) from error
         except (PySparkException, Py4JError) as error:
             raise TrustError(
