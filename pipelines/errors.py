@@ -1,5 +1,7 @@
 """Errors that a person can act on: two sentences, what is wrong and what to do."""
 
+from __future__ import annotations
+
 
 class TrustError(Exception):
     """A problem a person can fix. ``problem`` names the thing, the rule and the value; ``remedy`` the next step."""
@@ -8,6 +10,10 @@ class TrustError(Exception):
         super().__init__(f"{problem} {remedy}")
         self.problem = problem
         self.remedy = remedy
+
+    def __reduce__(self) -> tuple[type[TrustError], tuple[str, str]]:
+        """As it was made: an exception crosses to another process by its one text, and this one has two."""
+        return type(self), (self.problem, self.remedy)
 
 
 class FileError(TrustError):

@@ -16,6 +16,7 @@ from pipelines.progress import Silent
 from pipelines.runs import publish
 from pipelines.settings import Settings, Workspace
 from pipelines.warehouse import editions
+from pipelines.warehouse.engines import embedded
 from tests.warehouse_help import land, prepared
 
 DEAL = {
@@ -66,9 +67,11 @@ def test_the_usual_memory_limit_is_a_share_of_what_the_machine_or_its_container_
 
 
 def test_memory_that_runs_out_while_measuring_is_said_too(workspace: Workspace) -> None:
+    workspace.settings_file.write_text('memory_limit = "150MB"\n')
+
     def sort_too_much() -> None:
         with prepared(workspace) as built:
-            built.engine.con.execute("set temp_directory = ''; set memory_limit = '8MB'")
+            built.engine.con.execute("set temp_directory = ''")
             built.engine.frame("select i from range(20000000) as numbers(i) order by hash(i)")
 
     with pytest.raises(WorkspaceError, match="needs more memory than memory_limit allows"):
@@ -97,3 +100,21 @@ def test_a_disk_that_takes_no_more_is_said_and_changes_nothing(workspace: Worksp
     assert left_behind(workspace) == []
     with duckdb.connect(str(workspace.landing), read_only=True) as con:
         assert con.execute("select count(*) from landed_opportunities").fetchall() == [(201,)]
+
+
+def test_what_does_not_fit_into_what_measuring_leaves_has_the_whole_limit(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The limit is lowered while measures are made; the statement that needs more is made all the same."""
+    monkeypatch.setattr(embedded, "MOST_MEASURING_MB", 20)
+    settings = Settings(memory_limit="500MB", threads=1)
+    engine = embedded.Embedded.over(workspace.landing, settings, tmp_path)
+    many = "select string_agg(cast(n as varchar) || repeat('x', 20), '') as said from range(2000000) as numbers (n)"
+    try:
+        engine.let_go()
+        with pytest.raises(duckdb.OutOfMemoryException):
+            engine.con.execute(many).fetchall()
+        assert engine.frame(f"select length(said) as size from ({many}) as all_of_it")["size"].item() > 40_000_000
+        assert engine.frame("select current_setting('memory_limit') as held")["held"].item() == "19.0 MiB"
+    finally:
+        engine.close()

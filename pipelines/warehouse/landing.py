@@ -72,6 +72,9 @@ _TOLD_OVER_TIME: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Of the tables that versions are made of, the columns that a later row of the same key can correct."""
 
+_AT_ONCE = 4
+"""Batches taken in together."""
+
 _DATED = {
     "opportunities": ("extracted_at", "modified_at"),
     "opportunity_history": ("changed_at", "recorded_at"),
@@ -236,17 +239,27 @@ class Landing:
         said: Counter[str] = Counter()
         instants = [name for name, kind in wanted.items() if isinstance(kind, pl.Datetime)]
         latest: list[datetime] = []
+        waiting: list[pl.DataFrame] = []
+
+        def take_in() -> None:
+            """Rows that wait, at once: DuckDB shares the chunks of a frame among its threads, and one chunk has one."""
+            if waiting:
+                con.register("batch_rows", pl.concat(waiting, rechunk=False))
+                con.execute(
+                    f"insert into {into} select {values} from batch_rows", {"load_id": load_id} if directly else None
+                )
+                con.unregister("batch_rows")
+                waiting.clear()
+
         for accepted, rejected in batches:
             if accepted.height:
                 if "other_columns" not in accepted.columns:
                     accepted = accepted.with_columns(other_columns=pl.lit(None, pl.String))  # noqa: PLW2901
                 said.update({name: accepted.height - accepted[name].null_count() for name in contract.columns})
                 latest += [moment for name in instants if isinstance(moment := accepted[name].max(), datetime)]
-                con.register("batch_rows", accepted.select(pl.col(name).cast(kind) for name, kind in wanted.items()))
-                con.execute(
-                    f"insert into {into} select {values} from batch_rows", {"load_id": load_id} if directly else None
-                )
-                con.unregister("batch_rows")
+                waiting.append(accepted.select(pl.col(name).cast(kind) for name, kind in wanted.items()))
+            if len(waiting) == _AT_ONCE:
+                take_in()
             if rejected.height:
                 con.register("batch_rejects", rejected)
                 con.execute(
@@ -254,6 +267,7 @@ class Landing:
                     {"load_id": load_id},
                 )
                 con.unregister("batch_rejects")
+        take_in()
         return said, max(latest, default=None)
 
     def _unland_repeated(self, contract: InputTable, load_id: int) -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from threading import Lock
+from typing import TypeVar
 
 import duckdb
 import polars as pl
@@ -21,6 +23,9 @@ MOST_MEASURING_MB = 1_200
 _MEGABYTES = {"KiB": 1.024e-3, "MiB": 1.048576, "GiB": 1073.741824, "TiB": 1099511.627776}
 
 
+Found = TypeVar("Found")
+
+
 class Embedded:
     """Runs the statements as they are written. ``con`` is open to whatever else DuckDB can do."""
 
@@ -28,6 +33,8 @@ class Embedded:
 
     def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
         self.con = con
+        self._limits: tuple[str, str, str] | None = None
+        self._alone = Lock()
 
     @classmethod
     def over(cls, landing: Path, settings: Settings, scratch: Path) -> Embedded:
@@ -53,12 +60,12 @@ class Embedded:
     def lay(self, table: str, frame: pl.DataFrame) -> None:
         self.con.register("laid_rows", frame)
         try:
-            self.con.execute(f"create or replace table {table} as select * from laid_rows")
+            self._with_room(lambda: self.con.execute(f"create or replace table {table} as select * from laid_rows"))
         finally:
             self.con.unregister("laid_rows")
 
     def frame(self, query: str, params: Params | None = None) -> pl.DataFrame:
-        return frame(self.con, query, dict(params or {}))
+        return self._with_room(lambda: frame(self.con, query, dict(params or {})))
 
     def columns(self, table: str) -> tuple[str, ...]:
         return tuple(str(row[0]) for row in self.con.execute(f"describe {table}").fetchall())
@@ -74,7 +81,28 @@ class Embedded:
         ((limit,),) = self.con.execute("select current_setting('memory_limit')").fetchall()
         size, unit = str(limit).split()
         share = MEASURING_SHARE * float(size) * _MEGABYTES.get(unit, 1.0)
-        self.con.execute(f"set memory_limit = '{min(share, MOST_MEASURING_MB):.1f}MB'")
+        held = min(share, MOST_MEASURING_MB)
+        self._limits = (f"{held:.1f}MB", f"{2 * held:.1f}MB", str(limit).replace(" ", ""))
+        self.con.execute(f"set memory_limit = '{self._limits[0]}'")
+
+    def _with_room(self, work: Callable[[], Found]) -> Found:
+        """``work``, and again with twice what measuring leaves it, then with the whole limit, where it does not fit."""
+        try:
+            return work()
+        except duckdb.OutOfMemoryException:
+            if self._limits is None:
+                raise
+        held, more, whole = self._limits
+        with self._alone:
+            try:
+                self.con.execute(f"set memory_limit = '{more}'")
+                try:
+                    return work()
+                except duckdb.OutOfMemoryException:
+                    self.con.execute(f"set memory_limit = '{whole}'")
+                    return work()
+            finally:
+                self.con.execute(f"set memory_limit = '{held}'")
 
     def close(self) -> None:
         self.con.close()
