@@ -82,11 +82,11 @@ class Embedded:
         size, unit = str(limit).split()
         share = MEASURING_SHARE * float(size) * _MEGABYTES.get(unit, 1.0)
         held = min(share, MOST_MEASURING_MB)
-        self._limits = (f"{held:.1f}MB", f"{2 * held:.1f}MB", str(limit).replace(" ", ""))
+        self._limits = (f"{held:.1f}MB", f"{1.5 * held:.1f}MB", str(limit).replace(" ", ""))
         self.con.execute(f"set memory_limit = '{self._limits[0]}'")
 
     def _with_room(self, work: Callable[[], Found]) -> Found:
-        """``work``, and again with twice what measuring leaves it, then with the whole limit, where it does not fit."""
+        """``work``, and again with half as much more, then with the whole limit, where it does not fit."""
         try:
             return work()
         except duckdb.OutOfMemoryException:
