@@ -124,10 +124,10 @@ def _bridges(
     category = called_category(tables["forecast_pairs"])
     moved = _timing(prepared, tables, closed, week=week, category=category, policy=policy)
     shares = _book_shares(books, closed, policy)
-    no_books = dict.fromkeys(BOOK_SHARES, Share(None, None, None, None, None, 0, "not_enough_history"))
+    unknown = Share(None, None, None, None, None, 0, "not_enough_history")
+    no_books = dict.fromkeys(BOOK_SHARES, unknown)
     rows: list[dict[str, Any]] = []
     leans, ranges = _leans(tables["team_bias"], week), _ranges(tables["landing"], policy.level)
-    unknown = Share(None, None, None, None, None, 0, "not_enough_history")
     leading = tables["scopes"].filter(pl.col("scope_kind") != "rep")["scope"].to_list()
     kinds = pairs.select("layer", "category").unique().sort("layer", "category").rows()
     for scope in leading:
