@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -101,6 +102,10 @@ class ReconcileAnswer:
     first_booked_on: date | None
     last_booked_on: date | None
     actual_source: str
+
+    def of_kinds(self, kinds: Sequence[str]) -> pl.DataFrame:
+        """What does not tie, of some kinds of break; of none named: of all."""
+        return self.rows.filter(pl.col("break_kind").is_in(list(kinds))) if kinds else self.rows
 
 
 def miss(filters: Filters, period: str | None = None) -> MissAnswer:

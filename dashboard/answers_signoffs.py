@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
+import streamlit as st
 
-from dashboard import wording_signoffs
+from dashboard import answers_miss, shelf, wording_signoffs
+from dashboard.filters import Filters
 from pipelines import runs
 from pipelines.settings import Workspace
 from pipelines.warehouse.signoffs import Signoff, Unreadable, latest, read_signoffs
 
-NOW = "now"
+OFFERED = 500
 
 
 @dataclass(frozen=True)
@@ -21,19 +24,37 @@ class Signed:
     notes: tuple[Signoff, ...]
     unreadable: tuple[Unreadable, ...]
 
-    def beside(self, rows: pl.DataFrame, currency: str) -> pl.DataFrame:
-        """``rows`` of the tie-out with ``break_key``, and ``signed``: who signed it and when, or what it was then; null
-        without a note. ``holds``: whether the break is still as signed."""
+    def among(self, rows: pl.DataFrame, currency: str) -> pl.DataFrame:
+        """One row per break of ``rows`` with a note: ``signed``, who signed it and when, or what it was then;
+        ``holds``: whether the break is still as signed. In no order."""
         last = latest(list(self.notes))
+        noted = rows.filter(pl.col("record_id").is_in([key.partition(":")[2] for key in last]))
         told = []
-        for row in rows.select("record_kind", "record_id", "break_kind", "difference_amount").iter_rows(named=True):
-            key = f"{row['record_kind']}:{row['record_id']}"
-            note = last.get(key)
-            holds = note is not None and note.holds_for(row["break_kind"], row["difference_amount"])
-            words = None if note is None else wording_signoffs.signed(note, holds=holds, currency=currency)
-            told.append((key, words, holds if note is not None else None))
-        schema = {"break_key": pl.String, "signed": pl.String, "holds": pl.Boolean}
-        return rows.hstack(pl.DataFrame(told, schema=schema, orient="row"))
+        for row in noted.select("record_kind", "record_id", "break_kind", "difference_amount").iter_rows(named=True):
+            note = last.get(break_key(row))
+            if note is not None:
+                holds = note.holds_for(row["break_kind"], row["difference_amount"])
+                words = wording_signoffs.signed(note, holds=holds, currency=currency)
+                told.append((row["record_kind"], row["record_id"], words, holds))
+        schema = {"record_kind": pl.String, "record_id": pl.String, "signed": pl.String, "holds": pl.Boolean}
+        return pl.DataFrame(told, schema=schema, orient="row")
+
+
+def break_key(row: dict[str, Any]) -> str:
+    """What a note calls the break of this row of the tie-out."""
+    return f"{row['record_kind']}:{row['record_id']}"
+
+
+def offered(filters: Filters, period: str | None, kinds: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """(key, label) of the largest breaks of a period, of some kinds or of all: those that a page offers to sign."""
+    return _offered(filters, period, kinds)
+
+
+@st.cache_resource(max_entries=256, show_spinner=False, hash_funcs=shelf.KEYS)
+def _offered(filters: Filters, period: str | None, kinds: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    answer = answers_miss.reconcile(filters, period)
+    rows = answer.of_kinds(kinds).head(OFFERED).iter_rows(named=True)
+    return tuple((break_key(row), wording_signoffs.choice(row, answer.currency)) for row in rows)
 
 
 def signed() -> Signed:

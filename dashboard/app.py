@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import streamlit as st
@@ -11,7 +11,7 @@ import streamlit as st
 from dashboard import filters, shelf, theme, wording_reconcile
 from dashboard.filters import Filters
 from dashboard.language import say
-from dashboard.shelf import Offered
+from dashboard.shelf import Asked, Offered
 from dashboard.views import (
     data,
     deal,
@@ -81,15 +81,6 @@ def main() -> None:
         chosen.append(asked)
         page.run()
         _footer(asked.ref)
-
-
-@dataclass(frozen=True)
-class Asked:
-    """One run of a page: the edition it reads, what is asked of it, and the shelf as it stood when the run began."""
-
-    ref: EditionRef
-    filters: Filters
-    offered: Offered
 
 
 def _trust(asked: Asked) -> None:

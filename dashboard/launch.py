@@ -35,6 +35,12 @@ ADDRESS = "127.0.0.1"
 READY = "/ready"
 EDITIONS_OPEN = 4
 """Editions left open between questions: the current one, and those that a reader lays beside it."""
+TURN_SECONDS = 0.0005
+"""How long one reader's run may keep the interpreter while another's waits for it.
+
+A page is a hundred messages and gives its turn away at each. At the interpreter's own 0.005 it waits that long for
+every one of them where others are at work, and fifty readers wait for seconds on a machine that is half idle.
+"""
 ENTRYPOINT = Path(__file__).with_name("app.py")
 _CONFIG_FILES = (
     ENTRYPOINT.parent / ".streamlit" / "config.toml",  # installed from a wheel
@@ -67,6 +73,7 @@ def serve(workspace: Workspace, port: int, *, headless: bool = True) -> int:
     gc.collect()
     gc.freeze()
     editions.hold_open(EDITIONS_OPEN)
+    sys.setswitchinterval(TURN_SECONDS)
     application.run(config=options() | {"server.port": port, "server.headless": headless})
     return 0
 

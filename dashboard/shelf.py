@@ -50,6 +50,15 @@ class Offered:
         return max(datetime.now(UTC).date(), ref.as_of_at.date())
 
 
+@dataclass(frozen=True)
+class Asked:
+    """One run of a page: the edition it reads, what is asked of it, and the shelf as it stood when the run began."""
+
+    ref: EditionRef
+    filters: Filters
+    offered: Offered
+
+
 def on_offer(workspace: Workspace) -> Offered:
     """The shelf as it stands now: once per run of a page.
 

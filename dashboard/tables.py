@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from html import escape
 from urllib.parse import quote
 
+import polars as pl
+import pyarrow as pa
+
 from dashboard import theme
 
 STACKED_FROM = 3
@@ -46,6 +49,11 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[str | None]], *, ca
         f'<caption class="ft-unseen">{escape(caption)}</caption><thead><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
+
+
+def grid(rows: pl.DataFrame) -> pa.Table:
+    """Rows as a data grid is sent them. Handed a frame, the grid would rebuild it cell by cell on the way."""
+    return rows.to_arrow(compat_level=pl.CompatLevel.oldest())
 
 
 def _cells(columns: Sequence[Column], row: Sequence[str | None]) -> str:

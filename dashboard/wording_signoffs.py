@@ -28,12 +28,12 @@ def signed(note: Signoff, *, holds: bool, currency: str) -> str:
     return f"signed when it {was} ({kind}) — {said}"
 
 
-def signed_sentence(rows: Sequence[dict[str, Any]]) -> str:
-    """How many breaks are signed as they stand, how many have changed since, how many are open."""
-    standing = sum(row["holds"] is True for row in rows)
-    changed = sum(row["holds"] is False for row in rows)
+def signed_sentence(holds: Sequence[bool], count: int) -> str:
+    """Of ``count`` breaks, how many are signed as they stand and how many have changed since: ``holds`` per note."""
+    standing = sum(holds)
+    changed = len(holds) - standing
     later = f", {theme.count(changed)} signed when they were something else" if changed else ""
-    return f"{theme.count(standing)} of {theme.plural(len(rows), 'break')} signed as they stand{later}."
+    return f"{theme.count(standing)} of {theme.plural(count, 'break')} signed as they stand{later}."
 
 
 def choice(row: dict[str, Any], currency: str) -> str:

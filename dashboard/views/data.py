@@ -89,7 +89,7 @@ def _set_aside(ref: EditionRef) -> None:
     )
     with st.expander(theme.escape(inventory.rows_label(rejected.height, SHOWN_ROWS))):
         st.dataframe(
-            rejected.head(SHOWN_ROWS),
+            tables.grid(rejected.head(SHOWN_ROWS)),
             hide_index=True,
             key="rejected",
             alt=say("The rows set aside, with file and line"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 from streamlit.column_config import NumberColumn, TextColumn
 
-from dashboard import answers, theme, wording
+from dashboard import answers, tables, theme, wording
 from dashboard.answers import ForecastersAnswer
 from dashboard.charts.caterpillar import caterpillar
 from dashboard.charts.funnel import funnel
@@ -144,7 +144,7 @@ def _table(answer: ForecastersAnswer) -> None:
     }
     unit = "" if context.currency == theme.NO_CURRENCY else f", {context.currency}"
     st.dataframe(
-        answer.table,
+        tables.grid(answer.table),
         column_config={
             "name": TextColumn(say("Forecaster"), pinned=True),
             "team": TextColumn(say("Team")),

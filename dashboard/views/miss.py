@@ -200,18 +200,20 @@ def _deals(answer: MissAnswer) -> None:
     unit = "" if answer.currency == theme.NO_CURRENCY else f", {answer.currency}"
     with st.expander(theme.escape(wording_miss.steps_label(answer.steps.height, answer.step_count))):
         st.dataframe(
-            answer.steps.select(
-                pl.coalesce("name", "opportunity_id").alias("deal"),
-                "account_name",
-                "owner",
-                cause=pl.col("cause").replace({cause: name for cause, (name, _) in CAUSES.items()}),
-                amount=pl.col("amount"),
-                called=pl.col("lock_amount"),
-                landed=pl.col("end_amount"),
-                stage=pl.col("lock_stage"),
-                due=pl.col("lock_close_on"),
-                reason=pl.col("outcome_reason"),
-                id=pl.col("opportunity_id"),
+            tables.grid(
+                answer.steps.select(
+                    pl.coalesce("name", "opportunity_id").alias("deal"),
+                    "account_name",
+                    "owner",
+                    cause=pl.col("cause").replace({cause: name for cause, (name, _) in CAUSES.items()}),
+                    amount=pl.col("amount"),
+                    called=pl.col("lock_amount"),
+                    landed=pl.col("end_amount"),
+                    stage=pl.col("lock_stage"),
+                    due=pl.col("lock_close_on"),
+                    reason=pl.col("outcome_reason"),
+                    id=pl.col("opportunity_id"),
+                )
             ),
             column_config={
                 "deal": TextColumn(say("Deal"), pinned=True),

@@ -155,7 +155,8 @@ def open_deal(opportunity_id: str, name: str) -> None:
 
 
 def choose_deal(deals: list[tuple[str, str]], *, key: str) -> None:
-    """A box to find a deal by name among ``(id, name)``; choosing one opens its page. Nothing where there is none."""
+    """A box to find a deal by name among ``(id, name)``, or to type the id of another; it opens the deal's page.
+    Nothing where there is none."""
     names = dict(deals)
     if not names:
         return
@@ -163,8 +164,9 @@ def choose_deal(deals: list[tuple[str, str]], *, key: str) -> None:
         say("One deal's page"),
         list(names),
         index=None,
-        format_func=lambda deal: names[deal],
-        placeholder=say("Open a deal"),
+        format_func=lambda deal: names.get(deal, deal),
+        placeholder=say("Open a deal: choose it, or type its id"),
+        accept_new_options=True,
         key=key,
         width=420,
     )

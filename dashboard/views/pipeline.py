@@ -8,7 +8,7 @@ import polars as pl
 import streamlit as st
 from streamlit.column_config import DateColumn, NumberColumn, TextColumn
 
-from dashboard import answers_pipeline, theme, wording_pipeline
+from dashboard import answers_pipeline, tables, theme, wording_pipeline
 from dashboard.answers_pipeline import PipelineAnswer, Rate
 from dashboard.charts.intervals import intervals
 from dashboard.charts.pacing import pacing
@@ -217,7 +217,7 @@ def _deals(answer: PipelineAnswer) -> None:
         st.caption(say("The {count} largest are listed; the export has all.", count=theme.count(answer.deals.height)))
     parts.choose_deal(answer.deals.select("opportunity_id", "name").rows(), key="open-flagged")
     st.dataframe(
-        answer.deals.drop("opportunity_id"),
+        tables.grid(answer.deals.drop("opportunity_id")),
         column_config={
             "name": TextColumn(say("Deal"), pinned=True),
             "account_name": TextColumn(say("Account")),

@@ -19,6 +19,7 @@ from pipelines.engine import reconciliation
 
 EVERY = say("All periods")
 SHOWN_ROWS = 2_000
+OFFERED_DEALS = 500
 
 
 def page(filters: Filters) -> None:
@@ -133,15 +134,16 @@ def _rows(answer: ReconcileAnswer, filters: Filters) -> None:
         key="kinds",
         label_visibility="collapsed",
     )
-    rows = answer.rows.filter(pl.col("break_kind").is_in(list(wanted) or offered))
-    signoff.form(rows, filters.edition_id, answer.currency)
+    rows = answer.of_kinds(wanted)
+    signoff.form(answers_signoffs.offered(filters, answer.label, tuple(wanted)), filters.edition_id)
     signed = answers_signoffs.signed()
-    rows = signed.beside(rows, answer.currency)
-    signoff.notes(signed, rows, answer.currency)
+    noted = signed.among(rows, answer.currency)
+    signoff.notes(signed, noted, rows.height, answer.currency)
     unit = "" if answer.currency == theme.NO_CURRENCY else f", {answer.currency}"
-    known = rows["opportunity_id"].drop_nulls().unique(maintain_order=True).head(SHOWN_ROWS).to_list()
+    largest = rows.head(SHOWN_ROWS).join(noted, on=["record_kind", "record_id"], how="left", maintain_order="left")
+    known = largest["opportunity_id"].drop_nulls().unique(maintain_order=True).head(OFFERED_DEALS).to_list()
     parts.choose_deal([(deal, deal) for deal in known], key="open-tie")
-    shown = rows.select(
+    shown = largest.select(
         kind=pl.col("break_kind").replace({kind: name for kind, (name, _) in KINDS.items()}),
         deal=pl.col("opportunity_id"),
         bookings=pl.col("booking_ids"),
@@ -157,9 +159,9 @@ def _rows(answer: ReconcileAnswer, filters: Filters) -> None:
         age_days=pl.col("age_days"),
         matched_by=pl.col("matched_by"),
     )
-    st.caption(theme.escape(wording_reconcile.rows_caption(min(shown.height, SHOWN_ROWS), shown.height)))
+    st.caption(theme.escape(wording_reconcile.rows_caption(shown.height, rows.height)))
     st.dataframe(
-        shown.head(SHOWN_ROWS),
+        tables.grid(shown),
         column_config={
             "kind": TextColumn(say("Kind"), pinned=True),
             "deal": TextColumn(say("Deal")),

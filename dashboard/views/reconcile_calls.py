@@ -8,7 +8,7 @@ import polars as pl
 import streamlit as st
 from streamlit.column_config import NumberColumn, TextColumn
 
-from dashboard import answers_finance, theme, wording_finance
+from dashboard import answers_finance, tables, theme, wording_finance
 from dashboard.answers_finance import CallTieAnswer
 from dashboard.charts.waterfall import Step, waterfall
 from dashboard.filters import Filters, is_dark
@@ -78,7 +78,7 @@ def _people(answer: CallTieAnswer, *, below_bridge: bool) -> None:
         pl.col("status").replace(wording_finance.STATUSES).alias("remark"),
     )
     st.dataframe(
-        shown.head(SHOWN_ROWS),
+        tables.grid(shown.head(SHOWN_ROWS)),
         column_config={
             "who": TextColumn(say("Who"), pinned=True),
             **{name: NumberColumn(head, format="accounting") for name, head in named.items()},

@@ -143,11 +143,12 @@ def _deals(found: SinceAnswer) -> None:
     currency = found.newer.reporting_currency
     unit = "" if currency == theme.NO_CURRENCY else f", {currency}"
     names = {movement: name for movement, (name, _) in MOVEMENTS.items()}
+    shown = found.rows.head(LARGEST).select(
+        "name", "account_name", "owner", "movement", "amount", "change_count", "moved_at", "opportunity_id"
+    )
     with st.expander(wording_record.changes_label(min(found.rows.height, LARGEST), found.rows.height)):
         st.dataframe(
-            found.rows.head(LARGEST)
-            .select("name", "account_name", "owner", "movement", "amount", "change_count", "moved_at", "opportunity_id")
-            .with_columns(movement=found.rows.head(LARGEST)["movement"].replace(names)),
+            tables.grid(shown.with_columns(movement=shown["movement"].replace(names))),
             column_config={
                 "name": TextColumn(say("Deal"), pinned=True),
                 "account_name": TextColumn(say("Account")),

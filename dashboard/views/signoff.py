@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
 import streamlit as st
 
@@ -13,19 +15,17 @@ from dashboard.views import parts
 from pipelines.errors import TrustError
 from pipelines.warehouse.signoffs import MOST_NAME, MOST_NOTE
 
-OFFERED = 500
 LISTED = 100
 
 
-def form(rows: pl.DataFrame, edition_id: str, currency: str) -> None:
-    """Choose a break, say who and why; a fault is said beside the form and nothing typed is lost."""
-    breaks = {f"{row['record_kind']}:{row['record_id']}": row for row in rows.head(OFFERED).iter_rows(named=True)}
+def form(breaks: Sequence[tuple[str, str]], edition_id: str) -> None:
+    """Choose a break of ``(key, label)``, say who and why; a fault is said beside the form and nothing typed is
+    lost."""
     if not breaks:
         return
+    labels = dict(breaks)
     with st.expander(say("Sign a break"), icon=":material/signature:"), st.form("signoff", border=False):
-        key = st.selectbox(
-            say("Break"), list(breaks), format_func=lambda key: wording_signoffs.choice(breaks[key], currency)
-        )
+        key = st.selectbox(say("Break"), list(labels), format_func=lambda key: labels[key])
         signed_by = st.text_input(say("Your name"), max_chars=MOST_NAME, key="signed-by")
         note = st.text_area(say("Why it is accepted, or what is done about it"), max_chars=MOST_NOTE, key="signed-why")
         st.caption(say("Kept in the workspace, outside every edition; never changed and never removed."))
@@ -38,13 +38,13 @@ def form(rows: pl.DataFrame, edition_id: str, currency: str) -> None:
                 st.success(theme.escape(wording_signoffs.done(done)), icon=":material/check:")
 
 
-def notes(signed: Signed, rows: pl.DataFrame, currency: str) -> None:
-    """How many breaks are signed, what cannot be read, and every note."""
+def notes(signed: Signed, noted: pl.DataFrame, count: int, currency: str) -> None:
+    """How many breaks of ``count`` are signed (``noted``), what cannot be read, and every note."""
     if signed.unreadable:
         st.warning(theme.escape(wording_signoffs.unreadable(signed.unreadable)))
     if not signed.notes:
         return
-    parts.said(wording_signoffs.signed_sentence(rows.select("holds").to_dicts()))
+    parts.said(wording_signoffs.signed_sentence(noted["holds"].to_list(), count))
     with st.expander(say("Sign-off notes")):
         money = wording_signoffs.COLUMNS[wording_signoffs.DIFFERENCE]
         st.html(

@@ -116,9 +116,8 @@ def test_a_note_says_what_was_signed_when_the_break_has_changed() -> None:
     assert wording_signoffs.signed(NOTE, holds=False, currency="USD").startswith(
         "signed when it was +$40.00 (booked in part)"
     )
-    rows = [{"holds": True}, {"holds": False}, {"holds": None}]
     assert (
-        wording_signoffs.signed_sentence(rows)
+        wording_signoffs.signed_sentence([True, False], 3)
         == "1 of 3 breaks signed as they stand, 1 signed when they were something else."
     )
     assert "line 7" in wording_signoffs.unreadable([Unreadable(7, "x")])
