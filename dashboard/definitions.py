@@ -12,6 +12,7 @@ from functools import cache
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
+from threading import Lock
 
 import dataframely as dy
 import polars as pl
@@ -111,6 +112,9 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     ),
 )
 
+_parsing = Lock()
+"""Python's ``ast`` counts its depth once for all threads (3.11): of two readers' runs at once, one would fail."""
+
 STUDY = Path(__file__).with_name("assets") / "operating_characteristics.csv"
 
 _OPENING_TITLE = re.compile(r"^\*\*[^*]+\*\*\s*")
@@ -192,9 +196,11 @@ def input_tables() -> list[InputTable]:
     return list(INPUT_TABLES.values())
 
 
+@cache
 def _value(stated: str) -> str:
     """A value of the policy as an edition keeps it (Python's own notation), in words."""
-    value = ast.literal_eval(stated)
+    with _parsing:
+        value = ast.literal_eval(stated)
     if value is None:
         return "off"
     if isinstance(value, tuple):
@@ -209,13 +215,12 @@ def _docstring(source: str) -> str:
     return inspect.getdoc(documented) or ""
 
 
+@cache
 def _reasons() -> dict[str, str]:
     """The sentence below each field of Policy; inspect does not keep it, so it is read from the source."""
-    (body,) = (
-        node.body
-        for node in ast.parse(inspect.getsource(policy)).body
-        if isinstance(node, ast.ClassDef) and node.name == "Policy"
-    )
+    with _parsing:
+        parsed = ast.parse(inspect.getsource(policy))
+    (body,) = (node.body for node in parsed.body if isinstance(node, ast.ClassDef) and node.name == "Policy")
     reasons: dict[str, str] = {}
     for field, below in pairwise(body):
         if not (isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)):

@@ -64,6 +64,10 @@ NAMED = 2
 """Pages of one forecaster and of one deal: so many of each."""
 
 
+MOST_TOLD = 40
+"""Faults printed of one kind: enough for the whole of one traceback."""
+
+
 @dataclass(frozen=True)
 class Fault:
     """What went wrong, on which page."""
@@ -197,7 +201,7 @@ def said(label: str, value: float, limit: float, unit: str, *, also: str = "") -
 def nothing(label: str, faults: Sequence[Fault], of: str) -> bool:
     """That there are no faults, or the first of them."""
     print(f"{'NOT' if faults else 'ok '} {label:44} {len(faults)} {of}", flush=True)
-    for fault in faults[:5]:
+    for fault in faults[:MOST_TOLD]:
         print(f"      {fault.where}: {' '.join(fault.what.split())[:160]}")
     return not faults
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -92,3 +95,32 @@ def test_the_self_check_is_told_or_why_it_is_not() -> None:
     assert [reason.rows for reason in reasons] == [()] * 4
     for reason, words in zip(reasons, ("left to the command", "4 closed", "2 forecasters", "no call"), strict=True):
         assert words in reason.introduction
+
+
+def test_many_readers_at_once_see_every_choice() -> None:
+    """Python 3.11's ``ast`` fails where two threads parse at once, as two readers of the Method page would: a
+    collection in the midst of it lets the other go on."""
+
+    class Knot:
+        """Garbage that another follows, for every collection to find."""
+
+        ties = True
+
+        def __init__(self) -> None:
+            self.itself = self
+
+        def __del__(self) -> None:
+            time.sleep(0)
+            if Knot.ties:
+                Knot()
+
+    before = gc.get_threshold()
+    Knot()
+    gc.set_threshold(50)
+    try:
+        with ThreadPoolExecutor(8) as readers:
+            seen = list(readers.map(lambda _: definitions._reasons.__wrapped__(), range(32)))
+    finally:
+        Knot.ties = False
+        gc.set_threshold(*before)
+    assert all(each == definitions._reasons() for each in seen)
