@@ -207,7 +207,7 @@ def reason(code: str, frame: Frame, grounds: Grounds) -> str:
         if grounds.held
         else "the range has not held as often as it promised",
         "skill_unknown": "the calls cannot be held against a naive forecast yet",
-        "missing_calls": f"{grounds.missing_count} of {usual} who usually call by now have not",
+        "missing_calls": f"{theme.count(grounds.missing_count)} of {usual} who usually call by now have not",
         "stale": "nothing tells how old the data are"
         if days is None
         else f"the newest recorded fact is {lapse(days)} old",
@@ -250,7 +250,7 @@ def check_sentence(check: Check, frame: Frame, grounds: Grounds) -> str:
             "complete": "Who has called: nobody yet.",
             "fresh": "Freshness: unknown.",
         }[check.name]
-    usual = grounds.caller_count + grounds.missing_count
+    usual = theme.count(grounds.caller_count + grounds.missing_count)
     lean = ""
     if expected.lower is not None and expected.upper is not None:
         lean = lean_range(expected.lower, expected.upper)
@@ -266,7 +266,7 @@ def check_sentence(check: Check, frame: Frame, grounds: Grounds) -> str:
         if grounds.held
         else "",
         "skill": f"{skill}.",
-        "complete": f"{grounds.caller_count} of {usual} who usually call have called.",
+        "complete": f"{theme.count(grounds.caller_count)} of {usual} who usually call have called.",
         "fresh": f"The newest fact is {days}." if fresh.age_days else "The newest fact is of the same day.",
     }[check.name]
 
@@ -467,14 +467,14 @@ def counts_title(high: int, low: int, fair: int, unsure: int) -> str:
     if unsure == total:
         return "For nobody is there enough evidence of a lean" if total > 1 else "Not enough evidence of a lean"
     parts = [
-        f"{number} {word if number != 1 else one}"
+        f"{theme.count(number)} {word if number != 1 else one}"
         for number, word, one in ((high, "run high", "runs high"), (low, "run low", "runs low"))
         if number
     ]
     if fair:
-        parts.append(f"{fair} {'is' if fair == 1 else 'are'} fair")
+        parts.append(f"{theme.count(fair)} {'is' if fair == 1 else 'are'} fair")
     if unsure:
-        parts.append(f"for {unsure} not enough evidence")
+        parts.append(f"for {theme.count(unsure)} not enough evidence")
     return _short(", ".join(parts))
 
 

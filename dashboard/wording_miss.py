@@ -8,6 +8,7 @@ from typing import Any
 
 from dashboard import language, theme
 from dashboard.wording import LAYERS, TITLE_LENGTH, bold, how_often
+from pipelines.engine.miss import OTHERS
 
 CAUSES = {
     "judgement": ("judgement", "called beyond the deals, or cut from them"),
@@ -245,7 +246,8 @@ def luck_sentence(luck: Mapping[str, Any] | None, level: float, currency: str) -
 
 def cut_title(cut: str, rows: Sequence[Mapping[str, Any]], currency: str) -> str:
     """Where the change from called to landed is most negative, by this cut."""
-    worst = min(rows, key=lambda row: row["change_amount"], default=None)
+    named = [row for row in rows if row["value"] != OTHERS]
+    worst = min(named, key=lambda row: row["change_amount"], default=None)
     name = CUT_NAMES[cut]
     if worst is None or worst["change_amount"] >= 0:
         return f"{name}: every part landed at least what was called"
@@ -271,6 +273,16 @@ def cut_rows(rows: Iterable[Mapping[str, Any]], currency: str) -> list[tuple[str
     ]
 
 
+def widest_label(shown: int, total: int, cut: str) -> str:
+    """Above a cut of which the widest changes alone are shown, of ``total``."""
+    return f"The {shown} widest changes of {theme.count(total)} by {CUT_NAMES[cut].lower()}; all of them below."
+
+
+def every_label(total: int) -> str:
+    """The foldable table of a whole cut."""
+    return f"All {theme.count(total)}"
+
+
 def _sentence_case(text: str) -> str:
     return text[:1].upper() + text[1:]
 
@@ -289,11 +301,20 @@ def steps_caption() -> str:
     )
 
 
+LEAST_SHARE = 0.01
+"""A share of the joint error that is worth a name."""
+
+
 def shares_sentence(rows: Sequence[Mapping[str, Any]], layer: str) -> str:
     """Whose error the company's is over time, the largest three; nothing where nobody's stands out."""
     told = [row for row in rows if row["share_rate"] is not None]
     if len(told) < 2:
         return ""
+    if told[0]["share_rate"] < LEAST_SHARE:
+        return (
+            f"Over all closed periods, nobody's error makes as much as {theme.percent(LEAST_SHARE)} of "
+            f"{_theirs(layer)} joint error."
+        )
     named = in_a_row(
         [f"{row['name'] or row['forecaster_id']} ({theme.percent(row['share_rate'])})" for row in told[:3]]
     )

@@ -9,6 +9,7 @@ from typing import Any
 from dashboard import language, theme
 from dashboard.wording import bold, how_often
 from dashboard.wording_miss import fitting, in_a_row
+from pipelines.engine.outcomes import OTHERS
 
 EXPLANATIONS = {
     "lead_source": "lead source",
@@ -127,8 +128,10 @@ def outcomes_title(rows: Sequence[Mapping[str, Any]], whole: Mapping[str, Any] |
         return "Which deals are won, and which never decided?"
     if not rows:
         return f"{theme.percent(whole['win_rate'])} of closed deals were won"
+    rows = [row for row in rows if row["value"] != OTHERS]
     winning = [row for row in rows if row["direction"] in ("above", "below")]
     if winning:
+        winning.sort(key=lambda row: -abs(row["win_rate"] - whole["win_rate"]))
         names = in_a_row([str(row["value"]) for row in winning[:3]])
         more = f" and {len(winning) - 3} more" if len(winning) > 3 else ""
         return fitting(f"Beyond chance, win rates differ for {names}{more}", f"{len(winning)} win rates stand out")
@@ -182,21 +185,31 @@ def cuts_caption(whole: Mapping[str, Any] | None) -> str:
 
 def cut_title(cut: str, rows: Sequence[Mapping[str, Any]]) -> str:
     """Who wins more or less than the rest, or that no ranking is justified."""
-    above = [str(row["value"]) for row in rows if row["direction"] == "above"]
-    below = [str(row["value"]) for row in rows if row["direction"] == "below"]
+    named = [row for row in rows if row["direction"] in ("above", "below") and row["value"] != OTHERS]
+    named.sort(key=lambda row: float(row["win_rate"]))
+    below = [str(row["value"]) for row in named if row["direction"] == "below"]
+    above = [str(row["value"]) for row in reversed(named) if row["direction"] == "above"]
     name = CUTS[cut].capitalize()
     if above and below:
         return fitting(
-            f"{name}: {in_a_row(above[:2])} {_win(above)} more, {in_a_row(below[:2])} less",
-            f"{name}: {len(above)} win more, {len(below)} less",
+            f"{name}: {_farthest(above)} {_win(above)} more, {_farthest(below)} less",
+            f"{name}: {len(above)} {_win(above)} more, {len(below)} less",
         )
     if above or below:
         word = "more" if above else "less"
-        named = (above or below)[:3]
-        return fitting(f"{name}: {in_a_row(named)} {_win(named)} {word} than the rest", f"{name}: some win {word}")
+        found = above or below
+        return fitting(
+            f"{name}: {_farthest(found)} {_win(found)} {word} than the rest",
+            f"{name}: {len(found)} {_win(found)} {word} than the rest",
+        )
     if rows and all(row["direction"] in ("too_few", None) for row in rows):
         return f"{name}: too few deals to compare"
     return f"{name}: no ranking, chance could explain the differences"
+
+
+def _farthest(values: Sequence[str]) -> str:
+    """All of three at most, else the two that lie farthest from the rest, and how many more."""
+    return in_a_row(values if len(values) <= 3 else [*values[:2], f"{len(values) - 2} more"])
 
 
 def _win(named: Sequence[str]) -> str:
@@ -211,8 +224,11 @@ def undecided(cuts: Mapping[str, Any], whole: Mapping[str, Any]) -> list[str]:
         return []
     said = []
     for cut, table in cuts.items():
-        for row in table.to_dicts():
-            if row["no_decision_direction"] in ("above", "below"):
+        rows = [row for row in table.to_dicts() if row["value"] != OTHERS]
+        for row in rows:
+            # Of two values, one says it of both.
+            apart = ("above",) if len(rows) == 2 else ("above", "below")
+            if row["no_decision_direction"] in apart:
                 ends = theme.percent_range(row["no_decision_lower"], row["no_decision_upper"])
                 more = "more" if row["no_decision_direction"] == "above" else "less"
                 said.append(

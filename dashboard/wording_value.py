@@ -197,7 +197,7 @@ def override_sentences(rows: Sequence[Row], currency: str) -> list[str]:
 def _override(row: Row, word: str, currency: str) -> str:
     who = PEOPLE[row["step"]]
     times = theme.plural(row["override_count"], "time")
-    helped = f"{row['helped_count']} of them brought the number nearer"
+    helped = f"{theme.count(row['helped_count'])} of them brought the number nearer"
     text = f"{bold(f'{who} {word}')} the number {times}; {helped}"
     if row["status"] != "ok":
         return f"{text}. Too few periods to say more."

@@ -18,6 +18,8 @@ from dashboard.language import say
 BAR_WIDTH = 0.74
 LANDED_WIDTH = 0.42
 STEM_WIDTH = 0.07
+LABEL_BARS = 3
+"""Closed periods that the open one's label reaches over, at the most."""
 FULL = 13
 """Periods at which a bar and a pin are as wide as they are drawn; fewer stand farther apart and are no wider."""
 
@@ -72,7 +74,9 @@ def track_record(
     solid = {"color": colours.actual}
     fig.add_bar(x=places, y=landed, width=LANDED_WIDTH, marker=solid, name="landed", row=1, col=1, **hover)
     if open_period is not None:
-        _add_open(fig, open_period, at=len(places), currency=currency, colours=colours)
+        beside = rows.tail(LABEL_BARS)
+        above = max([*beside["call_amount"], *beside["landed_amount"], *_amounts(open_period)])
+        _add_open(fig, open_period, at=len(places), above=above, currency=currency, colours=colours)
     _add_pins(fig, rows, fair_bounds=fair_bounds, width=len(labels), colours=colours)
     theme.figure_layout(fig, dark, height=height)
     top = max([*rows["call_amount"], *rows["landed_amount"], *_amounts(open_period)], default=Decimal(0))
@@ -93,7 +97,10 @@ def _amounts(open_period: OpenPeriod | None) -> list[Decimal]:
     return [amount for amount in parts if amount is not None]
 
 
-def _add_open(fig: go.Figure, shown: OpenPeriod, *, at: int, currency: str, colours: theme.Palette) -> None:
+def _add_open(
+    fig: go.Figure, shown: OpenPeriod, *, at: int, above: Decimal, currency: str, colours: theme.Palette
+) -> None:
+    """The open period's call and what is expected of it; its label stands ``above`` all that it reaches over."""
     hatched = {
         "color": "rgba(0,0,0,0)",
         "line": {"color": colours.call, "width": 1.8},
@@ -145,7 +152,7 @@ def _add_open(fig: go.Figure, shown: OpenPeriod, *, at: int, currency: str, colo
     )
     fig.add_annotation(
         x=at + 0.5,
-        y=max(float(amount) for amount in _amounts(shown)),
+        y=float(above),
         yshift=4,
         text=say("expect {amount}", amount=said),
         xanchor="right",

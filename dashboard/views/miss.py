@@ -22,6 +22,10 @@ FRACTION_COLUMNS = tuple(map(say, ("Value", "Called", "Missed", "Rest", "Rest mi
 UNSEEN = ("left_out", "pulled_in", "created_and_won")
 
 
+CUTS_SHOWN = 12
+"""Rows of a cut that a reader takes in at once; the rest unfolds."""
+
+
 def page(filters: Filters) -> None:
     answer = answers_miss.miss(filters, st.query_params.get("period"))
     if answer.status == "no_period":
@@ -178,17 +182,19 @@ def _cuts(answer: MissAnswer) -> None:
     chosen = st.selectbox(say("Cut by"), offered, format_func=lambda cut: CUT_NAMES[cut], key="cut", width=280)
     rows = answer.cuts.filter(pl.col("cut") == chosen).to_dicts()
     st.subheader(theme.escape(wording_miss.cut_title(chosen, rows, answer.currency)), anchor=False)
-    st.html(
-        tables.table(
-            (
-                Column(CUT_NAMES[chosen]),
-                *(Column(name, is_number=True) for name in map(say, ("Called deals", "Landed", "Change"))),
-                *(Column(CAUSES[cause][0].capitalize(), is_number=True) for cause in wording_miss.CUT_CAUSES),
-            ),
-            wording_miss.cut_rows(rows, answer.currency),
-            caption=say("The company's bridge by {lower}", lower=CUT_NAMES[chosen].lower()),
-        )
+    columns = (
+        Column(CUT_NAMES[chosen]),
+        *(Column(name, is_number=True) for name in map(say, ("Called deals", "Landed", "Change"))),
+        *(Column(CAUSES[cause][0].capitalize(), is_number=True) for cause in wording_miss.CUT_CAUSES),
     )
+    caption = say("The company's bridge by {lower}", lower=CUT_NAMES[chosen].lower())
+    widest = sorted((row for row in rows if row["value"] != miss.OTHERS), key=lambda row: -abs(row["change_amount"]))
+    shown = rows if len(rows) <= CUTS_SHOWN else [row for row in rows if row in widest[:CUTS_SHOWN]]
+    if len(shown) < len(rows):
+        st.caption(theme.escape(wording_miss.widest_label(len(shown), len(rows), chosen)))
+    st.html(tables.table(columns, wording_miss.cut_rows(shown, answer.currency), caption=caption))
+    if len(shown) < len(rows):
+        parts.in_full(wording_miss.every_label(len(rows)), columns, wording_miss.cut_rows(rows, answer.currency))
     parts.how_computed(attribution.miss_attribution)
 
 
@@ -224,7 +230,7 @@ def _deals(answer: MissAnswer) -> None:
                 "called": NumberColumn(say("At the lock{unit}", unit=unit), format="accounting"),
                 "landed": NumberColumn(say("Won at{unit}", unit=unit), format="accounting"),
                 "stage": TextColumn(say("Stage at the lock")),
-                "due": DateColumn(say("Due at the lock")),
+                "due": DateColumn(say("Due at the lock"), format="D MMM YYYY"),
                 "reason": TextColumn(say("Reason")),
                 "id": TextColumn(say("Id")),
             },

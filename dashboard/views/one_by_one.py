@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from dashboard import theme
 from dashboard.language import say
 from dashboard.views import parts
 
@@ -38,7 +39,9 @@ def walk(people: list[str], asked: str) -> None:
         _step(say("Previous"), before, ":material/arrow_back:", "Left" if projected else None)
         _step(say("Next"), after, ":material/arrow_forward:", "Right" if projected else None)
         if place is not None:
-            st.caption(say("{place} of {count}", place=place + 1, count=len(people)), width="content")
+            st.caption(
+                say("{place} of {count}", place=theme.count(place + 1), count=theme.count(len(people))), width="content"
+            )
         st.button(
             say("Leave the projection") if projected else say("Project"),
             icon=":material/close_fullscreen:" if projected else ":material/slideshow:",

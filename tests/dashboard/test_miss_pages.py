@@ -20,7 +20,7 @@ from dashboard.filters import Filters
 from pipelines import runs
 from pipelines.engine.attribution import CAUSES
 from pipelines.engine.blame import PARTS
-from pipelines.engine.miss import CUTS
+from pipelines.engine.miss import CUTS, OTHERS
 from pipelines.progress import Silent
 from pipelines.settings import Workspace
 from tests.dashboard import editions
@@ -168,6 +168,19 @@ def test_shares_name_nobody_a_culprit() -> None:
     assert "in reps' joint error" in said
     assert "in finance's joint error" in wording_miss.shares_sentence(rows, "finance")
     assert wording_miss.shares_sentence(rows[:1], "rep") == ""
+    small = [row | {"share_rate": 0.004} for row in rows]
+    assert "nobody's error makes as much as 1 %" in spaced(wording_miss.shares_sentence(small, "rep"))
+
+
+def test_a_cut_is_headed_by_a_part_that_can_be_asked() -> None:
+    """What was put together because it is small is no part of the company that anybody leads."""
+    rows = [
+        {"value": "North", "change_amount": Decimal(-5)},
+        {"value": OTHERS, "change_amount": Decimal(-900)},
+        {"value": None, "change_amount": Decimal(3)},
+    ]
+    assert wording_miss.cut_title("team", rows, "USD") == "Team: North landed $5 below its called deals"
+    assert wording_miss.widest_label(12, 4_500, "team") == "The 12 widest changes of 4,500 by team; all of them below."
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from dashboard.filters import Filters
 from dashboard.wording import TITLE_LENGTH
 from pipelines import runs
 from pipelines.engine.explained import HAND_OFF_LATE
+from pipelines.engine.outcomes import OTHERS
 from pipelines.outcome_contracts import EXPLANATIONS
 from pipelines.progress import Silent
 from pipelines.settings import WORKSPACE_VARIABLE, Workspace
@@ -23,7 +24,8 @@ from tests.warehouse_help import at, land_all
 
 
 def value(name: str | None, direction: str | None, idle: str | None = "like_the_rest") -> dict[str, Any]:
-    return {"value": name, "direction": direction, "no_decision_direction": idle}
+    rate = {"above": 0.4, "below": 0.2}.get(direction or "", 0.3)
+    return {"value": name, "direction": direction, "no_decision_direction": idle, "win_rate": rate}
 
 
 def _page(edition_id: str) -> None:
@@ -86,6 +88,11 @@ def test_titles_name_who_stands_out_or_refuse_to_rank() -> None:
         cut("lead_source", [value("Web", "above"), value("Fair", "below")]) == "Lead source: Web wins more, Fair less"
     )
     assert cut("lead_source", [value("Web", "above")]) == "Lead source: Web wins more than the rest"
+    rated = [value(name, "above") | {"win_rate": rate} for name, rate in (("a", 0.31), ("b", 0.4), ("c", 0.35))]
+    assert cut("lead_source", rated) == "Lead source: b, c and a win more than the rest"
+    fourth = [*rated, value("d", "above") | {"win_rate": 0.5}, value(OTHERS, "above") | {"win_rate": 0.9}]
+    assert cut("lead_source", fourth) == "Lead source: d, b and 2 more win more than the rest"
+    assert cut("team", [value(OTHERS, "below")]) == "Team: no ranking, chance could explain the differences"
     assert cut("lead_source", [value("Web", "too_few")]) == "Lead source: too few deals to compare"
     assert cut("team", [value("Web", "like_the_rest")]) == "Team: no ranking, chance could explain the differences"
     assert title([value("Web", "too_few", "too_few")], {"win_rate": 0.3}).startswith("Too few closed deals")
@@ -101,6 +108,8 @@ def test_who_is_left_undecided_is_said_or_that_nobody_is() -> None:
     assert said.replace("\x02", "").replace("\xa0", " ") == (
         "Sales motion slow: 40 % (30–50 %) end without a decision, more often than the rest."
     )
+    quick = row | {"value": "quick", "no_decision_direction": "below"}
+    assert wording_outcomes.undecided({"sales_motion": pl.DataFrame([row, quick])}, {"no_decision_count": 9}) == [said]
     assert "recorded as left undecided" in wording_outcomes.undecided(cuts, {"no_decision_count": 0})[0]
     alike = {"sales_motion": pl.DataFrame([row | {"no_decision_direction": "like_the_rest"}])}
     assert "nowhere beyond chance" in wording_outcomes.undecided(alike, {"no_decision_count": 9})[0]
