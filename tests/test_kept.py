@@ -35,6 +35,7 @@ def sizes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever a test makes of the sizes from which things are done otherwise ends with it."""
     monkeypatch.setattr(kept, "FEW_RATE", kept.FEW_RATE)
     monkeypatch.setattr(kept, "BATCH", kept.BATCH)
+    monkeypatch.setattr(kept, "WEEKS_BATCH", kept.WEEKS_BATCH)
 
 
 LATELY = (timedelta(0), timedelta(hours=-3), timedelta(days=12))
@@ -174,7 +175,8 @@ def late_correction(random: Random, deal: Deal) -> dict[str, Any]:
 def test_going_on_equals_beginning_anew(seed: int) -> None:
     random = Random(seed)
     company = a_company(random, deals=60)
-    kept.FEW_RATE, kept.BATCH = random.choice([(0.25, 500_000), (2.0, 500_000), (2.0, 25)])
+    sizes = [(0.25, 500_000, 1_000_000), (2.0, 500_000, 7), (2.0, 25, 25)]
+    kept.FEW_RATE, kept.BATCH, kept.WEEKS_BATCH = random.choice(sizes)
     now = BEGIN + timedelta(hours=random.randrange(24 * 60, SPAN_HOURS // 2))
     with tempfile.TemporaryDirectory() as folder:
         workspace, told = Workspace(Path(folder) / "workspace"), []

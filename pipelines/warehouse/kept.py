@@ -43,6 +43,9 @@ FEW_RATE = 0.25
 BATCH = 500_000
 """Opportunities at a time where tables are made anew, so that the memory needed does not grow with the company."""
 
+WEEKS_BATCH = 1_000_000
+"""Opportunities of which all weeks are summed at once; of more, so many weeks at a time that it is about as much."""
+
 SAMPLED_PER_BATCH = 2_000
 """Ids looked at per batch to divide them: batches then differ in size by a few in a hundred."""
 
@@ -377,11 +380,19 @@ class Kept(Embedded):
         )
 
     def _replace_told(self, group: Group, statement: Statement) -> None:
-        """Tell anew what rests on sums that changed, and the cells that are not as they were."""
+        """Tell anew what rests on sums that changed, that are there for the first time or no longer, and the cells that
+        are not as they were."""
         kept, query, params = statement
         cells, keys = _required(group.cells), ", ".join(group.told_by)
         changes = " union ".join(f"select {keys} from part.change_of_{table}" for table in group.inputs)
-        self.con.execute(f"create or replace table part.changed as {changes}")
+        told, summed = (
+            " union ".join(f"select {keys} from {place}" for place in places)
+            for places in ([f"kept.main.{kept}"], [f"main.{table}" for table in group.inputs])
+        )
+        self.con.execute(
+            f"create or replace table part.changed as {changes} "
+            f"union (({summed}) except ({told})) union (({told}) except ({summed}))"
+        )
         self._drop_stale(group)
         self.con.execute(f"delete from kept.main.{kept} where ({keys}) in (select ({keys}) from part.changed)")
         self._lay_cells(cells, is_fresh=False)
@@ -404,7 +415,9 @@ class Kept(Embedded):
         batches = 1 if group.is_summed or group.told_by else -(-count // BATCH)
         for table, _, _ in statements:
             self.con.execute(f"drop view if exists main.{table}")
-        if batches <= 1:
+        if _is_numbered(statements[-1]) and count > WEEKS_BATCH:
+            self._make_by_weeks(_required(group.cells), statements[-1], -(-count // WEEKS_BATCH))
+        elif batches <= 1:
             for table, query, params in statements:
                 place = f"kept.main.{table}" if table == group.kept else f"main.{table}"
                 self.con.execute(f"create or replace table {place} as {query}", params)
@@ -426,6 +439,15 @@ class Kept(Embedded):
             self.con.execute(f"drop table batch.{table}")
         for table in group.inputs:
             self.con.execute(f"drop view batch.{table}")
+
+    def _make_by_weeks(self, cells: Cells, statement: Statement, batches: int) -> None:
+        """Sums of numbered weeks, some weeks after the others: what is summed up is many times what is read for it."""
+        kept, query, params = statement
+        last = int(self._one(f"select coalesce(max(week_number), 1) from main.{cells.table}"))
+        length = -(-last // batches)
+        for first in range(1, last + 1, length):
+            verb = f"create or replace table kept.main.{kept} as" if first == 1 else f"insert into kept.main.{kept}"
+            self.con.execute(f"{verb} {query}", {**params, "from_week": first, "to_week": first + length - 1})
 
     def _ranges(self, count: int) -> list[str]:
         """Conditions of about as many opportunities each, and of every one once.

@@ -25,6 +25,12 @@ weeks as (
     select week_number, period_start_on, week_of_period from pipeline_weeks
 ),
 
+ends as (
+    select min(until_at) as first_at, max(until_at) as last_at
+    from pipeline_weeks
+    where week_number between cast($from_week as integer) and cast($to_week as integer)
+),
+
 sizes as (
     select
         (select count(*) + 1 from weeks) as week_count,
@@ -66,6 +72,7 @@ open_spans as (
         due.last_number as due_last_number
     from opportunity_versions as versions
     cross join reach
+    cross join ends
     cross join sizes
     inner join owners on versions.owner_id is not distinct from owners.owner_id
     inner join kinds
@@ -75,6 +82,7 @@ open_spans as (
     left join days as ended on cast(versions.valid_to_at as date) = ended.on_day
     left join days as due on versions.close_on = due.on_day
     where not versions.is_deleted and not versions.is_won and not versions.is_closed
+        and versions.valid_from_at <= ends.last_at and versions.valid_to_at >= ends.first_at
 ),
 
 stood as (
