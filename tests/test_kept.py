@@ -227,6 +227,19 @@ def test_a_week_that_ends_leaves_the_sums_of_the_others(workspace: Workspace, tm
     assert all("as a whole" not in text for text in told), told
 
 
+def test_whoever_is_new_to_the_sums_is_told_every_week(workspace: Workspace, tmp_path: Path) -> None:
+    """Somebody whose first deal comes in a week that is new has rows for the weeks before it too, all of zeros."""
+    told: list[str] = []
+    content(workspace, at("2026-08-20"))
+    first = {"opportunity_id": "first", "owner_id": "newcomer", "created_on": "2026-08-24"}
+    land(workspace, "opportunities", [SMALL | first])
+    later = at("2026-09-03")
+    found = content(workspace, later, told=told)
+    same(found, from_the_landing_alone(workspace, tmp_path, later), "a newcomer")
+    assert "as a whole" not in told[0]
+    assert sum("'newcomer'" in row for row in found["pipeline_weekly"]) > 10
+
+
 def test_an_earlier_instant_is_made_aside_and_spoils_nothing(workspace: Workspace) -> None:
     told: list[str] = []
     content(workspace, at("2026-08-20"), told=told)
