@@ -26,6 +26,7 @@ from pipelines.policy import DEFAULT_POLICY
 from pipelines.settings import Settings, Workspace
 from pipelines.warehouse import history
 from pipelines.warehouse.deal_states import deal_states
+from pipelines.warehouse.prepared import INVARIANTS
 from pipelines.warehouse.store import frame_schema
 from tests.warehouse_help import at, day, land, land_all, prepared
 
@@ -558,7 +559,7 @@ def test_each_invariant_fails_on_a_planted_offence(workspace: Workspace) -> None
         "no deal is won twice": ("won_deals", "insert into won_deals select * from won_deals"),
         "everybody in the hierarchy hangs under the company": ("scopes", "delete from scopes where scope = 'ann'"),
     }
-    assert set(offences) == set(history.INVARIANTS)
+    assert set(offences) == set(INVARIANTS)
     with prepared(workspace) as built:
         for table in ("opportunity_versions", "won_deals"):
             built.engine.con.execute(f"drop view {table}; create table {table} as select * from kept.main.{table}")

@@ -23,8 +23,8 @@ from pipelines.measures.spans import projection
 from pipelines.policy import COMPANY_SCOPE, Policy
 from pipelines.warehouse.books import booked_periods
 from pipelines.warehouse.deal_states import deal_states
-from pipelines.warehouse.history import Prepared
 from pipelines.warehouse.miss_facts import known_since, ledgers, members_at_end, stage_defaults
+from pipelines.warehouse.prepared import Prepared
 
 BOOK_SHARES = {
     "bookings_lag": ("from_other_periods_amount", "to_other_periods_amount"),

@@ -28,9 +28,9 @@ from pipelines.scenario_contracts import SCENARIO_TABLES
 from pipelines.side_by_side import side_by_side
 from pipelines.warehouse.books import booked_amounts, covered_periods
 from pipelines.warehouse.deal_states import deal_states, periods_seen
-from pipelines.warehouse.history import Prepared
 from pipelines.warehouse.landing_looks import landing_looks, members_by_week
 from pipelines.warehouse.miss_facts import known_since
+from pipelines.warehouse.prepared import Prepared
 
 SEED_WORDS = ("landing",)
 """With the period and the week, all that the draws depend on: what is said of a week is said again of it for good."""

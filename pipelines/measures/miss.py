@@ -11,8 +11,8 @@ from pipelines.engine.miss import NO_MISS, as_known, called_category, called_dea
 from pipelines.engine.reconciliation import reconciliation, totals, with_ledger
 from pipelines.policy import Policy
 from pipelines.warehouse.deal_states import deal_states
-from pipelines.warehouse.history import Prepared
 from pipelines.warehouse.miss_facts import known_since, ledgers, members_at_end, miss_facts, stage_defaults
+from pipelines.warehouse.prepared import Prepared
 
 STATES = (
     "period_start_on", "week_of_period", "opportunity_id", "until_at", "lock_owner_id", "lock_stage", "lock_category",

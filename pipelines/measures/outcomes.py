@@ -11,7 +11,7 @@ from pipelines.engine.miss import TENURE_BANDS
 from pipelines.engine.outcomes import outcome_reasons, win_loss
 from pipelines.policy import Policy
 from pipelines.warehouse.deal_lives import opportunity_fields
-from pipelines.warehouse.history import Prepared
+from pipelines.warehouse.prepared import Prepared
 
 CUTS = ("sales_motion", "lead_source", "opportunity_type", "competitor", "team", "tenure")
 

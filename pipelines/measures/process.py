@@ -30,7 +30,7 @@ from pipelines.warehouse.deal_lives import (
     stage_exits,
 )
 from pipelines.warehouse.deal_states import deal_states
-from pipelines.warehouse.history import Prepared
+from pipelines.warehouse.prepared import Prepared
 
 BAND_DRAWS = 200
 """Draws of the consistency band: its 5 % point moves by a hundredth between seeds, and publishing stays quick."""

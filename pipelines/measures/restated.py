@@ -6,7 +6,7 @@ import polars as pl
 
 from pipelines.contracts import MONEY
 from pipelines.outcome_contracts import CorrectedValues, RestatedDeals, Restatements
-from pipelines.warehouse.history import Prepared
+from pipelines.warehouse.prepared import Prepared
 from pipelines.warehouse.restated import corrected_values, frozen_wins, knows_deals, restated_deals
 
 

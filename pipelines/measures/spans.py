@@ -13,7 +13,7 @@ from pipelines.contracts import MONEY
 from pipelines.engine.spans import landed_by_month, months_of, quarter_start, split_months
 from pipelines.finance_contracts import Projection
 from pipelines.policy import COMPANY_SCOPE
-from pipelines.warehouse.history import Prepared
+from pipelines.warehouse.prepared import Prepared
 
 METHOD = "combined"
 LEVELS = (50, 80, 90)

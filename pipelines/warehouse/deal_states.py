@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 import polars as pl
 
 from pipelines.policy import Policy
-from pipelines.warehouse.history import Prepared
+from pipelines.warehouse.prepared import Prepared
 from pipelines.warehouse.store import statement
 
 LAID = (

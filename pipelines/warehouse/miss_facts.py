@@ -8,7 +8,7 @@ import polars as pl
 
 from pipelines.policy import Policy
 from pipelines.warehouse.books import ledgers_of
-from pipelines.warehouse.history import Prepared
+from pipelines.warehouse.prepared import Prepared
 from pipelines.warehouse.store import statement
 
 OF_THE_OPPORTUNITY = (

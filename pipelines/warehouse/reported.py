@@ -45,6 +45,9 @@ _READ = {
 
 _NAMES = re.compile(rf"\b({'|'.join(_READ)})\b")
 
+_SPANS = {"seen_versions": "reported_spans", "frozen_versions": "frozen_spans"}
+"""What reads versions as they were told (``told_versions``), and the times in which that was otherwise than now."""
+
 _COLUMNS = (
     "opportunity_id", "valid_from_at", "valid_to_at", "owner_id", "stage", "amount", "currency", "reporting_amount",
     "close_on", "forecast_category", "probability_rate", "is_closed", "is_won", "is_deleted",
@@ -69,7 +72,7 @@ def lay_reported(engine: Engine, money: Mapping[str, object]) -> None:
             "from opportunity_versions as versions inner join reported_spans as spans "
             "on versions.opportunity_id = spans.opportunity_id",
         )
-        for view in ("seen_versions", "frozen_versions"):
+        for view in _SPANS:
             engine.show(view, "select * from opportunity_versions")
         return
     for table in ("reported_rows", "reported_history", "reported_states"):
@@ -79,10 +82,10 @@ def lay_reported(engine: Engine, money: Mapping[str, object]) -> None:
         engine.make(here, _NAMES.sub(lambda found: _READ[found[0]], statement(table)), values)
         if table == "opportunity_seen":
             engine.make("reported_seen", statement("reported_seen"))
-    for table in ("reported_versions",):
-        engine.make(table, statement(table))
-    for view in ("seen_versions", "frozen_versions"):
-        engine.show(view, statement(view))
+    engine.make("reported_versions", statement("reported_versions"))
+    engine.show("frozen_spans", statement("frozen_spans"))
+    for view, spans in _SPANS.items():
+        engine.show(view, statement("told_versions").replace("told_spans", spans))
 
 
 def versions_recorded(engine: Engine, recorded_at: datetime | None) -> pl.DataFrame:

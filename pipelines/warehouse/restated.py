@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from pipelines.warehouse.history import Prepared
+from pipelines.warehouse.prepared import Prepared
 from pipelines.warehouse.store import statement
 
 

@@ -27,10 +27,10 @@ from pipelines.warehouse.engines.choice import EMBEDDED, EngineChoice
 from pipelines.warehouse.engines.copying import HEAVY_TABLES
 from pipelines.warehouse.engines.embedded import Embedded
 from pipelines.warehouse.engines.remote import Remote
-from pipelines.warehouse.history import Prepared
 from pipelines.warehouse.landing import Landing
 from pipelines.warehouse.landing_looks import landing_looks, members_by_week
 from pipelines.warehouse.miss_facts import known_since, ledgers, members_at_end, miss_facts
+from pipelines.warehouse.prepared import Prepared
 from pipelines.warehouse.restated import corrected_values
 from tests.engines.companies import simulated, ugly
 from tests.engines.servers import postgres_binaries, postgres_server
