@@ -10,6 +10,15 @@ statements of ``pipelines/warehouse/sql`` as a publication runs them:
 Seconds are those of the processor, user and system, of all threads together: on a machine that others use too, the
 clock on the wall says how busy they are. Every ratio is one of such seconds. The clock's are printed beside them.
 
+The cube does not reach its limit of fifty times the daily method, and cannot while it is one table of texts. At a
+million opportunities (two cores, 2026-11-22) daily copies take 275 s and the cube 16.5 s. Merely to copy the finished
+cube, 11.7 million rows, takes 5.5 s: a fiftieth of the daily method with nothing computed yet. Of the 16.5 s, writing
+takes 6, grouping 30 million weeks of deals into 11 million cells 4, and the rest, some 6, is spread over joins and
+casts. Difference arrays (one up in a deal's first week, one down after its last, and a running sum per cell) do not
+help: most deals are alone in their cell, so that nearly every week of a cell has an event of its own, and the window
+costs more than the grouping it spares. For the few deals that stay for weeks, and for them alone, they would save
+about one second.
+
 Exits with 1 over a limit. The other methods are left out beyond a million opportunities: one writes a row per day, the
 other one per deal and week. What is spilled to disk is limited (SPILL), so that a run out of bounds fails instead of
 filling the disk; ten million opportunities take about 30 GB beside that, and more than an hour of processor.
