@@ -22,6 +22,7 @@ MISSING = "—"
 MINUS = "\u2212"
 EN_DASH = "–"
 NO_BREAK = "\u00a0"
+WORD_JOINER = "\u2060"
 
 FONT = '"Source Sans", "Source Sans 3", "Source Sans Pro", system-ui, sans-serif'
 NO_CURRENCY = "XXX"
@@ -31,6 +32,8 @@ _SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥", "INR": "₹", "C
 _SCALES = ((Decimal(10) ** 12, "T"), (Decimal(10) ** 9, "B"), (Decimal(10) ** 6, "M"), (Decimal(10) ** 3, "K"))
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+!|~$:-])")
+_SIGNED = re.compile(f"([{MINUS}+])(?=[$€£¥₹])")
+"""A sign that belongs to an amount: a line may not end between the two."""
 
 Number = Decimal | float | int
 
@@ -258,7 +261,7 @@ def escape(text: str) -> str:
     A name from a CRM may hold anything, so every character that means something to Markdown, Streamlit's directives
     or HTML is escaped.
     """
-    return _MARKDOWN.sub(r"\\\1", text)
+    return _MARKDOWN.sub(r"\\\1", _SIGNED.sub(rf"\1{WORD_JOINER}", text))
 
 
 # Charts

@@ -68,15 +68,15 @@ def title(steps: Sequence[Row], *, has_judgement: bool, team: str | None = None)
 
 
 def step_sentence(row: Row, noun: str, currency: str) -> str:
-    """One step against the one before: off by how much, instead of how much."""
+    """One step against the one before: whether it helps, and off by how much instead of how much."""
     name = STEPS[row["step"]]
     ours, theirs = theme.money(row["mae_amount"], currency), theme.money(row["reference_mae_amount"], currency)
     n = theme.plural(row["period_count"], noun)
-    text = f"{bold(name)}: off by {ours} on average, {SPOKEN[row['reference_step']]} by {theirs} ({n})"
+    text = f"Off by {ours} on average, {SPOKEN[row['reference_step']]} by {theirs} ({n})"
     chance = ""
     if row["p_value"] is not None and row["status"] == "ok":
         chance = f"; by chance alone as far apart {_odds(row['p_value'])}"
-    return f"{text}: {VERDICTS[row['direction']]}{chance}."
+    return f"{bold(name)}: {VERDICTS[row['direction']]}. {text}{chance}."
 
 
 def _odds(p_value: float) -> str:
@@ -197,7 +197,7 @@ def override_sentences(rows: Sequence[Row], currency: str) -> list[str]:
 def _override(row: Row, word: str, currency: str) -> str:
     who = PEOPLE[row["step"]]
     times = theme.plural(row["override_count"], "time")
-    helped = f"{theme.count(row['helped_count'])} of them brought the number nearer"
+    helped = f"{theme.count(row['helped_count']) if row['helped_count'] else 'none'} of them brought the number nearer"
     text = f"{bold(f'{who} {word}')} the number {times}; {helped}"
     if row["status"] != "ok":
         return f"{text}. Too few periods to say more."
