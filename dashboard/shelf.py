@@ -119,10 +119,15 @@ def _stamp(workspace: Workspace, edition_id: str) -> tuple[int, int] | None:
 
 
 def _labels(names: Sequence[str]) -> list[tuple[str, str]]:
-    """Each edition by the day of its as-of, and the hour only where two are of one day: a phone has no room for it."""
-    instants = {name: _as_of(name) for name in names}
-    days = Counter(day for day, _ in instants.values())
-    return [(name, day if days[day] == 1 else instant) for name, (day, instant) in instants.items()]
+    """Each edition by the day of its as-of, the hour only where two are of one day, and the start of its digest only
+    where two are of one hour: a phone has no room for more."""
+    found = {name: _as_of(name) for name in names}
+    days = Counter(day for day, _ in found.values())
+    hours = Counter(hour for _, hour in found.values())
+    return [
+        (name, day if days[day] == 1 else hour if hours[hour] == 1 else f"{hour} · {name.rpartition('-')[2][:4]}")
+        for name, (day, hour) in found.items()
+    ]
 
 
 def _as_of(edition_id: str) -> tuple[str, str]:

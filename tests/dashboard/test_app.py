@@ -372,6 +372,11 @@ def test_editions_are_offered_current_first_and_a_damaged_one_does_not_hide_the_
     assert labels[names[1]] == "As of 9 Nov 2026, 18:00"
     assert labels["20261109T070000Z-dddddddddddd"] == "As of 9 Nov 2026, 07:00"
     assert labels[names[0]] == "As of 8 Nov 2026"
+    # Published again as of the same instant, after a correction: the file's name tells the two apart.
+    (workspace.editions / "20261109T070000Z-eeee00000000.duckdb").write_bytes(b"")
+    labels = dict(shelf.on_offer(workspace).editions)
+    assert labels["20261109T070000Z-dddddddddddd"] == "As of 9 Nov 2026, 07:00 · dddd"
+    assert labels["20261109T070000Z-eeee00000000"] == "As of 9 Nov 2026, 07:00 · eeee"
 
 
 def test_starting_loads_nothing_that_only_a_measure_or_a_pack_needs() -> None:
