@@ -12,6 +12,7 @@ from dashboard import answers_miss, shelf, wording_signoffs
 from dashboard.filters import Filters
 from pipelines import runs
 from pipelines.settings import Workspace
+from pipelines.warehouse.editions import EditionRef
 from pipelines.warehouse.signoffs import Signoff, Unreadable, latest, read_signoffs
 
 OFFERED = 500
@@ -47,14 +48,15 @@ def break_key(row: dict[str, Any]) -> str:
 
 def offered(filters: Filters, period: str | None, kinds: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     """(key, label) of the largest breaks of a period, of some kinds or of all: those that a page offers to sign."""
-    return _offered(filters, period, kinds)
+    return _offered(shelf.edition(Workspace.at(), filters.edition_id), filters, period, kinds)
 
 
 @st.cache_resource(max_entries=256, show_spinner=False, hash_funcs=shelf.KEYS)
-def _offered(filters: Filters, period: str | None, kinds: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    answer = answers_miss.reconcile(filters, period)
-    rows = answer.of_kinds(kinds).head(OFFERED).iter_rows(named=True)
-    return tuple((break_key(row), wording_signoffs.choice(row, answer.currency)) for row in rows)
+def _offered(
+    ref: EditionRef, filters: Filters, period: str | None, kinds: tuple[str, ...]
+) -> tuple[tuple[str, str], ...]:
+    rows = answers_miss.reconcile(filters, period).of_kinds(kinds).head(OFFERED).iter_rows(named=True)
+    return tuple((break_key(row), wording_signoffs.choice(row, ref.reporting_currency)) for row in rows)
 
 
 def signed() -> Signed:
