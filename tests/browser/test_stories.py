@@ -149,7 +149,7 @@ def test_the_cro_goes_from_everybody_to_one_rep_to_one_deal_with_the_filters(bro
         look_over(visit)
         deals = page.get_by_placeholder("Open a deal")
         deals.scroll_into_view_if_needed()
-        deals.fill("a")
+        deals.click()
         page.get_by_role("option").first.wait_for()
         page.keyboard.press("ArrowDown")
         page.keyboard.press("Enter")
