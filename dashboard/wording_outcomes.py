@@ -224,11 +224,12 @@ def undecided(cuts: Mapping[str, Any], whole: Mapping[str, Any]) -> list[str]:
         return []
     said = []
     for cut, table in cuts.items():
-        rows = [row for row in table.to_dicts() if row["value"] != OTHERS]
+        rows = table.to_dicts()
+        # Of two values that are each other's rest, one says it of both.
+        mirrored = len(rows) == 2 and {row["no_decision_direction"] for row in rows} == {"above", "below"}
         for row in rows:
-            # Of two values, one says it of both.
-            apart = ("above",) if len(rows) == 2 else ("above", "below")
-            if row["no_decision_direction"] in apart:
+            apart = ("above",) if mirrored else ("above", "below")
+            if row["no_decision_direction"] in apart and row["value"] != OTHERS:
                 ends = theme.percent_range(row["no_decision_lower"], row["no_decision_upper"])
                 more = "more" if row["no_decision_direction"] == "above" else "less"
                 said.append(

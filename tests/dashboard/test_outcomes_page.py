@@ -110,6 +110,9 @@ def test_who_is_left_undecided_is_said_or_that_nobody_is() -> None:
     )
     quick = row | {"value": "quick", "no_decision_direction": "below"}
     assert wording_outcomes.undecided({"sales_motion": pl.DataFrame([row, quick])}, {"no_decision_count": 9}) == [said]
+    alone = [row | {"no_decision_direction": "below"}, row | {"value": None, "no_decision_direction": None}]
+    (less,) = wording_outcomes.undecided({"sales_motion": pl.DataFrame(alone)}, {"no_decision_count": 9})
+    assert "less often than the rest" in less
     assert "recorded as left undecided" in wording_outcomes.undecided(cuts, {"no_decision_count": 0})[0]
     alike = {"sales_motion": pl.DataFrame([row | {"no_decision_direction": "like_the_rest"}])}
     assert "nowhere beyond chance" in wording_outcomes.undecided(alike, {"no_decision_count": 9})[0]
