@@ -6,7 +6,7 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -33,13 +33,19 @@ from pipelines.progress import Progress
 from pipelines.settings import Workspace
 from pipelines.simulate import simulate
 from pipelines.warehouse import editions, history, signoffs
+from pipelines.warehouse.aside import put_aside
 from pipelines.warehouse.editions import EditionRef
 from pipelines.warehouse.engines.choice import EMBEDDED, EngineChoice
+from pipelines.warehouse.prepared import Prepared
 from pipelines.warehouse.statements import emitted
 
 SIMULATED_FOLDER = "simulated"
 SIMULATED_STAMP = "made-with.json"
 SIMULATED_BEFORE = timedelta(days=7)
+
+ASKED_OF_THE_PROCESS = ("periods", "scopes", "scope_members", "forecast_pairs", "quotas", "deals")
+MODEL, ODDS = "model_forecasts", "lock_odds"
+"""What the process is judged by: prepared tables, and what the landing says beside what it publishes."""
 
 PUBLISHED_COMPANIES = 25
 """Companies of its own shape that each edition is checked on: enough for a sentence, and a second or two of work."""
@@ -117,29 +123,22 @@ def publish(
         tables = prepared.asked_tables()
         opened_on, opened_week = _opened_period(tables["periods"], prepared.as_of_at, period)
         progress.stage("Measuring")
-        pairs = tables["forecast_pairs"]
         chosen = [*policy.as_rows(), *landing_choices()]
         tables["policy"] = pl.DataFrame(chosen, schema={"name": pl.String, "value": pl.String})
-        with ThreadPoolExecutor(max_workers=1) as beside:
-            # Of calls and what landed alone: nothing of the deals waits for it, nor it for them.
-            of_calls = beside.submit(_of_calls, pairs, tables["scope_members"], policy)
-            progress.stage("Explaining misses")
-            tables |= misses(prepared, tables, policy)
-            tables |= tie_out(prepared, tables["periods"], policy)
-            progress.stage("Forecasting the landing")
-            landed = landings(prepared, tables, policy)
-            tables |= landed.tables
-            tables |= of_calls.result()
-        tables |= finance_tables(prepared, tables, policy)
+        waiting = put_aside(_measured(prepared, tables, policy, progress), scratch)
+        del tables
         progress.stage("Judging the process")
-        model = model_forecasts(tables["landing_backtest"])
-        tables |= process_tables(prepared, tables, policy, model=model, odds=landed.lock_odds)
+        asked = waiting.take(*ASKED_OF_THE_PROCESS)
+        model, odds = (waiting.take(name)[name] for name in (MODEL, ODDS))
+        judged = process_tables(prepared, asked, policy, model=model, odds=odds)
         progress.stage("Checking itself")
-        tables["selfcheck"] = simulated_check(
-            pairs, policy, companies=PUBLISHED_COMPANIES, seed=1, most_forecasters=MOST_FORECASTERS
+        judged["selfcheck"] = simulated_check(
+            asked["forecast_pairs"], policy, companies=PUBLISHED_COMPANIES, seed=1, most_forecasters=MOST_FORECASTERS
         )
+        del asked, model, odds
         progress.stage("Publishing")
-        tables |= prepared.shown_tables()
+        tables = {name: frame for name, frame in waiting.take().items() if name not in {MODEL, ODDS}}
+        tables |= judged | prepared.shown_tables()
         row = {
             "as_of_at": prepared.as_of_at,
             "published_at": datetime.now(UTC).replace(tzinfo=None),
@@ -158,6 +157,25 @@ def publish(
         ref = editions.publish_edition(workspace, row, tables)
     progress.done()
     return ref
+
+
+def _measured(
+    prepared: Prepared, tables: Mapping[str, pl.DataFrame], policy: Policy, progress: Progress
+) -> dict[str, pl.DataFrame]:
+    """``tables`` with leans, misses, landings and the tie-out, and what the judgement of the process asks of them."""
+    found = dict(tables)
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        # Of calls and what landed alone: nothing of the deals waits for it, nor it for them.
+        of_calls = beside.submit(_of_calls, found["forecast_pairs"], found["scope_members"], policy)
+        progress.stage("Explaining misses")
+        found |= misses(prepared, found, policy)
+        found |= tie_out(prepared, found["periods"], policy)
+        progress.stage("Forecasting the landing")
+        landed = landings(prepared, found, policy)
+        found |= landed.tables
+        found |= of_calls.result()
+    found |= finance_tables(prepared, found, policy)
+    return {**found, MODEL: model_forecasts(found["landing_backtest"]), ODDS: landed.lock_odds}
 
 
 def _of_calls(pairs: pl.DataFrame, members: pl.DataFrame, policy: Policy) -> dict[str, pl.DataFrame]:

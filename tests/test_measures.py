@@ -15,6 +15,7 @@ from pipelines.measures import chances, ladder, process, rates
 from pipelines.policy import DEFAULT_POLICY
 from pipelines.settings import Workspace
 from pipelines.warehouse.deal_lives import company_actuals, deal_lives, stage_defaults, stage_exits
+from pipelines.warehouse.engines import embedded
 from tests.warehouse_help import land_all, prepared
 
 STAGES = [
@@ -69,6 +70,38 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pl.DataFrame]:
             "defaults": stage_defaults(built),
             "won": company_actuals(built),
         }
+
+
+def test_lives_laid_down_some_deals_at_a_time_are_those_of_all_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "BATCH", 3)
+    workspace = Workspace(tmp_path / "workspace")
+    numbers = [f"deal {number:02d}" for number in range(20)]
+    land_all(
+        workspace,
+        {
+            "stages": STAGES,
+            "opportunities": [
+                deal(number, "Closed Won", f"2026-05-{place + 1:02d}") for place, number in enumerate(numbers)
+            ],
+            "opportunity_history": [
+                change(number, "2026-02-01 10:00", "stage", "Discovery", "Closed Won") for number in numbers[::2]
+            ],
+            "leads": [
+                {"lead_id": f"lead {number}", "created_on": "2025-12-20", "opportunity_id": number}
+                for number in numbers[::3]
+            ],
+        },
+    )
+    with prepared(workspace) as built:
+        whole = deal_lives(built, DEFAULT_POLICY)
+        asked = ("opportunity_id", "outcome", "closed_on", "push_count", "handoff_days", "first_stage")
+        laid = deal_lives(built, DEFAULT_POLICY, columns=asked)
+        assert whole.height == len(numbers)
+        assert laid.equals(whole.select(asked))
+        again = ("opportunity_id", "amount")
+        assert deal_lives(built, DEFAULT_POLICY, columns=again).equals(whole.select(again))
 
 
 def life(lived: dict[str, pl.DataFrame], number: str) -> dict[str, Any]:

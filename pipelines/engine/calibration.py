@@ -366,7 +366,10 @@ def _bins(x: Floats, y: Floats, w: Floats, fitted: Floats, *, curves: Floats, le
         # Money is lumpy: a bin's interval rests on Kish's effective number of deals, not on their count.
         effective = float(weight.sum() ** 2 / (weight**2).sum())
         lower, upper = proportion.proportion_confint(observed * effective, effective, alpha=1 - level, method="wilson")
-        curve = np.average(curves[:, place[inside]], axis=1, weights=weight)
+        # Deals of one forecast share its curve: their weights are added up, the curve is not repeated for each of them.
+        of_value = np.bincount(place[inside], weight)
+        told = np.flatnonzero(of_value)
+        curve = np.average(curves[:, told], axis=1, weights=of_value[told])
         band = np.percentile(curve, [tail, 100 - tail])
         rows.append(
             {

@@ -178,9 +178,13 @@ def conformal_rank(count: int, level: float) -> int | None:
     return rank if rank <= count else None
 
 
+KINDS = ("none", "last_period", "same_period_last_year")
+FEWEST_ERRORS = 3
+
+
 @dataclass(frozen=True)
 class Naive:
-    """``amount`` forecast without judgement; ``kind``: ``same_period_last_year``, ``last_period`` or ``none``.
+    """``amount`` forecast without judgement; ``kind``: one of ``KINDS``.
     ``log_sd`` and ``df``: spread of its own past errors ln(actual ÷ naive) about 0, None under three of them."""
 
     amount: float | None
@@ -202,36 +206,65 @@ def naive_forecast(actuals: npt.ArrayLike, season: int = 4) -> Naive:
     Same period last year × trailing growth, where growth = latest periods ÷ the same periods a year earlier (up to a
     year of them); with less than a year of history, the last period.
     """
-    history = np.asarray(actuals, dtype=float)
-    return _naive_after(history, [_naive_point(history[:end], season) for end in range(len(history) + 1)])
-
-
-def _naive_after(history: Floats, points: list[tuple[float | None, str]]) -> Naive:
-    """The naive forecast after ``history``; ``points``: that of each of its beginnings, from the empty one on."""
-    amount, kind = points[len(history)]
-    if amount is None:
+    history = np.asarray(actuals, dtype=float)[None, :]
+    points = _naive_points(history, season)
+    (spread,), (count,) = _past_errors(points, history.shape[1])
+    amount = float(points.amount[0, -1])
+    if not np.isfinite(amount):
         return Naive(None, "none", None, 0)
-    errors = []
-    for end in range(1, len(history)):
-        point, way = points[end]
-        if way == kind and point is not None and point > 0 and history[end] > 0:
-            errors.append(np.log(history[end] / point))
-    if len(errors) < 3:
-        return Naive(amount, kind, None, len(errors))
-    return Naive(amount, kind, float(np.sqrt(np.mean(np.square(errors)))), len(errors))
+    return Naive(amount, KINDS[points.kind[0, -1]], float(spread) if np.isfinite(spread) else None, int(count))
 
 
-def _naive_point(history: Floats, season: int) -> tuple[float | None, str]:
-    n = len(history)
-    if n >= season and np.isfinite(history[n - season]):
-        years = min(season, n - season)
-        now, then = history[n - years :], history[n - years - season : n - season]
+@dataclass(frozen=True)
+class _Points:
+    """What the naive forecast of each series was before each of its periods and after the last.
+
+    Series × (periods + 1): ``amount`` nan where there is none, ``kind`` a place in ``KINDS``; series × periods:
+    ``error`` ln(actual ÷ naive) of each period, nan where it does not exist.
+    """
+
+    amount: Floats
+    kind: npt.NDArray[np.int64]
+    error: Floats
+
+
+def _naive_points(history: Floats, season: int) -> _Points:
+    """``history``: series × periods, oldest first, nan where unknown."""
+    count, length = history.shape
+    amount = np.full((count, length + 1), np.nan)
+    kind = np.full((count, length + 1), KINDS.index("none"))
+    for end in range(1, length + 1):
+        latest = history[:, end - 1]
+        amount[:, end] = latest
+        kind[np.isfinite(latest), end] = KINDS.index("last_period")
+        if end < season:
+            continue
+        years = min(season, end - season)
+        now, then = history[:, end - years : end], history[:, end - years - season : end - season]
         known = np.isfinite(now) & np.isfinite(then)
-        growth = now[known].sum() / then[known].sum() if known.any() and then[known].sum() > 0 else 1.0
-        return float(history[n - season] * growth), "same_period_last_year"
-    if n and np.isfinite(history[-1]):
-        return float(history[-1]), "last_period"
-    return None, "none"
+        base = np.where(known, then, 0.0).sum(axis=1)
+        growth = np.ones(count)
+        np.divide(np.where(known, now, 0.0).sum(axis=1), base, out=growth, where=base > 0)
+        year_ago = history[:, end - season]
+        has_year = np.isfinite(year_ago)
+        amount[has_year, end] = (year_ago * growth)[has_year]
+        kind[has_year, end] = KINDS.index("same_period_last_year")
+    usable = (amount[:, :-1] > 0) & (history > 0)
+    error = np.full(history.shape, np.nan)
+    error[usable] = np.log(history[usable] / amount[:, :-1][usable])
+    return _Points(amount, kind, error)
+
+
+def _past_errors(points: _Points, end: int) -> tuple[Floats, npt.NDArray[np.int64]]:
+    """Spread about 0 of each series' errors of the kind it would make after ``end`` periods (nan for under three), and
+    how many there were. The first period has none: nothing stood before it."""
+    before = points.error[:, 1:end]
+    counted = (points.kind[:, 1:end] == points.kind[:, end, None]) & np.isfinite(before)
+    count = counted.sum(axis=1)
+    spread = np.full(len(count), np.nan)
+    for row in np.flatnonzero((count >= FEWEST_ERRORS) & np.isfinite(points.amount[:, end])):
+        spread[row] = np.sqrt(np.mean(np.square(before[row, counted[row]])))
+    return spread, count
 
 
 GRAIN = ["period_start_on", "week_of_period", "scope", "method"]
@@ -297,37 +330,32 @@ def naive_crps(actuals: pl.DataFrame, *, season: int = 4) -> pl.DataFrame:
     Returns them with ``naive_amount``, ``naive_kind`` and ``naive_crps``: of its own predictive where three past errors
     give it a spread, else |actual − naive|, the CRPS of a single number.
     """
-    level = np.arange(1, 100) / 100
-    rows = []
-    for _, part in actuals.sort("scope", "period_start_on").group_by("scope", maintain_order=True):
-        history = part["actual_amount"].cast(pl.Float64).fill_null(np.nan).to_numpy()
-        points = [_naive_point(history[:end], season) for end in range(len(history))]
-        said = part.select("scope", "period_start_on", "actual_amount").rows()
-        for index, actual in enumerate(history):
-            naive = _naive_after(history[:index], points)
-            spread = naive.quantiles(level)
-            score = None
-            if naive.amount is not None and np.isfinite(actual):
-                score = abs(actual - naive.amount)
-                if spread is not None:
-                    score = float(weighted_interval_score([actual], level, spread[None, :]).total[0])
-            rows.append(
-                (
-                    *said[index],
-                    naive.amount,
-                    naive.kind,
-                    score,
-                )
-            )
-    schema = {
-        "scope": pl.String(),
-        "period_start_on": actuals.schema["period_start_on"],
-        "actual_amount": actuals.schema["actual_amount"],
-        "naive_amount": pl.Float64(),
-        "naive_kind": pl.String(),
-        "naive_crps": pl.Float64(),
-    }
-    return pl.DataFrame(rows, schema=schema, orient="row")
+    ordered = actuals.select("scope", "period_start_on", "actual_amount").sort("scope", "period_start_on")
+    landed = ordered["actual_amount"].cast(pl.Float64).fill_null(np.nan).to_numpy()
+    lengths = ordered.group_by("scope", maintain_order=True).len()["len"].cast(pl.Int64).to_numpy()
+    first = np.cumsum(lengths) - lengths
+    amount, spread = np.full(ordered.height, np.nan), np.full(ordered.height, np.nan)
+    kind, count = np.zeros(ordered.height, dtype=np.int64), np.ones(ordered.height)
+    for length in np.unique(lengths).tolist():
+        starts = first[lengths == length]
+        points = _naive_points(landed[starts[:, None] + np.arange(length)], season)
+        for end in range(length):
+            rows = starts + end
+            amount[rows], kind[rows] = points.amount[:, end], points.kind[:, end]
+            spread[rows], count[rows] = _past_errors(points, end)
+    score = np.abs(landed - amount)
+    told = np.isfinite(score) & np.isfinite(spread)
+    if told.any():
+        level = np.arange(1, 100) / 100
+        student = {df: special.stdtrit(df, level) for df in np.unique(count[told]).tolist()}
+        t = np.stack([student[df] for df in count[told].tolist()])
+        quantiles = amount[told, None] * np.exp(spread[told, None] * t)
+        score[told] = weighted_interval_score(landed[told], level, quantiles).total
+    return ordered.with_columns(
+        pl.Series("naive_amount", amount).fill_nan(None),
+        pl.Series("naive_kind", [KINDS[place] for place in kind.tolist()], dtype=pl.String),
+        pl.Series("naive_crps", score).fill_nan(None),
+    )
 
 
 def coverage(backtest: pl.DataFrame, *, least: int = LEAST_PERIODS) -> pl.DataFrame:

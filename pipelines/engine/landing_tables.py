@@ -240,8 +240,10 @@ class LandingTables:
         """``landing``, ``landing_quantiles``, ``landing_dots``, ``landing_swings``, each sorted by its grain."""
         head = (self.period_start_on, self.week_of_period)
         empty = pl.DataFrame(schema=LANDING)
-        parts = [
-            part.with_columns(
+        # Parts are stacked as they came and dressed once: there are a hundred small ones to a landing.
+        stacked = pl.concat(self._landing, how="vertical_relaxed") if self._landing else empty
+        landing = (
+            stacked.with_columns(
                 pl.lit(self.period_start_on).alias("period_start_on"),
                 pl.lit(self.week_of_period).alias("week_of_period"),
                 pl.lit(self.as_of_at, dtype=pl.Datetime("us")).alias("as_of_at"),
@@ -249,12 +251,11 @@ class LandingTables:
             )
             .select(*LANDING)
             .cast(pl.Schema(LANDING))
-            for part in self._landing
-        ]
+            .sort(*LANDING_GRAIN)
+        )
         swings = pl.DataFrame([head + row for row in self._swings], schema=LANDING_SWINGS, orient="row")
         quantiles = self._long(LANDING_QUANTILES, self._quantiles, QUANTILES)
         dots = self._long(LANDING_DOTS, self._dots, np.arange(1.0, 21.0))
-        landing = pl.concat([empty, *parts]).sort(*LANDING_GRAIN)
         return landing, quantiles, dots, swings
 
     def _long(self, schema: Columns, parts: list[tuple[pl.Series, str, Floats]], level: Floats) -> pl.DataFrame:

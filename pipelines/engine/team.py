@@ -14,7 +14,6 @@ from pipelines.engine.pooling import Evidence, spread_posterior
 from pipelines.engine.ratios import Ratios, landing_ratios, shock_variance
 from pipelines.engine.records import Slice, amounts, codes, horizon_weeks, schema_of, slices
 from pipelines.policy import COMPANY_SCOPE, Policy
-from pipelines.side_by_side import side_by_side
 
 Floats = NDArray[np.float64]
 Whole = NDArray[np.int64]
@@ -40,11 +39,9 @@ def team_bias(pairs: pl.DataFrame, scope_members: pl.DataFrame, policy: Policy) 
     * ``status``: ``ok``, ``not_enough_history``, ``nothing_landed``, ``no_call``.
     """
     weeks = frozenset(horizon_weeks(policy))
-    frames = list(
-        side_by_side(
-            lambda part: _measure(part, scope_members, part.week_of_period in weeks, policy), list(slices(pairs))
-        )
-    )
+    pairs, members = _named_once(pairs, scope_members)
+    # One after the other: thousands of small steps of Python, which two threads would only take turns at.
+    frames = [_measure(part, members, part.week_of_period in weeks, policy) for part in slices(pairs)]
     frames = [frame for frame in frames if not frame.is_empty()]
     columns = schema_of(TeamBias)
     if not frames:
@@ -53,22 +50,26 @@ def team_bias(pairs: pl.DataFrame, scope_members: pl.DataFrame, policy: Policy) 
     return pl.concat(frames).select(*columns).cast(columns).sort(order)
 
 
-def _measure(part: Slice, scope_members: pl.DataFrame, is_bucket_week: bool, policy: Policy) -> pl.DataFrame:
+def _named_once(pairs: pl.DataFrame, scope_members: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Pairs, and the members of every scope but the company, with people and scopes as places in lists of their names:
+    in the same order, a hundred times over, places are sorted and joined in a fraction of the time of names."""
+    names = pl.concat([pairs["forecaster_id"], scope_members["person_id"]]).unique().sort()
+    scopes = pl.concat([scope_members["scope"], pl.Series("scope", [COMPANY_SCOPE])]).unique().sort()
+    people = pl.Enum(names)
+    members = scope_members.filter(pl.col("scope") != COMPANY_SCOPE).select(
+        "period_start_on", forecaster_id=pl.col("person_id").cast(people), scope=pl.col("scope").cast(pl.Enum(scopes))
+    )
+    return pairs.with_columns(pl.col("forecaster_id").cast(people)), members.unique()
+
+
+def _measure(part: Slice, members: pl.DataFrame, is_bucket_week: bool, policy: Policy) -> pl.DataFrame:
     """All scopes of one layer, category and week."""
     closed = part.closed.select("forecaster_id", "period_start_on", "forecast_amount", "actual_amount")
     if closed.is_empty():
         return pl.DataFrame(schema=schema_of(TeamBias))
-    members = scope_members.filter(pl.col("scope") != COMPANY_SCOPE).select("period_start_on", "person_id", "scope")
+    company = pl.lit(COMPANY_SCOPE).cast(members.schema["scope"]).alias("scope")
     rows = pl.concat(
-        [
-            closed.with_columns(pl.lit(COMPANY_SCOPE).alias("scope")),
-            closed.join(
-                members.unique(),
-                left_on=["period_start_on", "forecaster_id"],
-                right_on=["period_start_on", "person_id"],
-                how="inner",
-            ),
-        ]
+        [closed.with_columns(company), closed.join(members, on=["period_start_on", "forecaster_id"], how="inner")]
     ).sort("scope", "forecaster_id", "period_start_on")
     summary = _together(rows, policy)
     between = _between(rows, summary, is_bucket_week, policy)
@@ -200,7 +201,7 @@ def _between(rows: pl.DataFrame, summary: pl.DataFrame, is_bucket_week: bool, po
                 found[name] = answer
     answers = pl.DataFrame(
         {"scope": list(found), **{name: [row[i] for row in found.values()] for i, name in enumerate(names)}},
-        schema={"scope": pl.String, **dict.fromkeys(names, pl.Float64)},
+        schema={"scope": status.schema["scope"], **dict.fromkeys(names, pl.Float64)},
     )
     return status.join(answers, on="scope", how="left", maintain_order="left").with_columns(
         pl.when(pl.col("between_sd").is_not_null())

@@ -10,7 +10,7 @@ import polars as pl
 from pipelines.engine.health import Book, tells_pushes
 from pipelines.policy import COMPANY_SCOPE
 
-_TOLD = (
+TOLD = (
     "opportunity_id", "owner_id", "owner_count", "created_on", "created_period_on", "closed_period_on", "outcome",
     "amount", "cycle_days", "push_count", "went_back", "sales_motion", "lead_source", "outcome_reason", "has_reason",
     "handoff_days",
@@ -65,7 +65,7 @@ def _told(lives: pl.DataFrame, scopes: pl.DataFrame) -> pl.DataFrame:
     hired = scopes.filter(pl.col("scope") != COMPANY_SCOPE).select(owner_id="scope", hired_on="hired_on")
     tenure = (pl.col("created_on") - pl.col("hired_on")).dt.total_days()
     return (
-        lives.select(_TOLD)
+        lives.select(TOLD)
         .join(hired, on="owner_id", how="left")
         .with_columns(
             # Hired after the deal was opened: it was inherited, and tenure says nothing of how it was sold.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 
@@ -289,29 +290,36 @@ def landings(
     naive: dict[int, pl.DataFrame] = {}
     rows: list[pl.DataFrame] = []
     odds: list[pl.DataFrame] = []
-    for week in sorted(facts.members):
-        inputs = facts.at_week(week)
-        if now is not None and week in weeks[-1:]:
-            result = landing(
-                inputs,
-                period_start_on=now,
-                week_of_period=week,
-                seed=seed_of(*SEED_WORDS, str(now), str(week)),
-                policy=choices,
-                bench_scopes=_bench_scopes(inputs.scope_members, tables["scopes"], now),
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        for week in sorted(facts.members):
+            inputs = facts.at_week(week)
+            present = (
+                beside.submit(
+                    landing,
+                    inputs,
+                    period_start_on=now,
+                    week_of_period=week,
+                    seed=seed_of(*SEED_WORDS, str(now), str(week)),
+                    policy=choices,
+                    bench_scopes=_bench_scopes(inputs.scope_members, tables["scopes"], now),
+                )
+                if now is not None and week in weeks[-1:]
+                else None
             )
-            found |= _issued(result, tables["scopes"], kind)
-            deals = _with_odds(tables["deals"], result)
-        closed = inputs.periods.drop_nulls("closed_at")["period_start_on"].sort().to_list()
-        # From the lock week on the hierarchy, hence what each scope won, is the same.
-        told = min(week, policy.lock_week)
-        if told not in naive:
-            naive[told] = _naive(inputs, closed, season)
-        for scored, issued in _scored(
-            inputs, week, closed, naive[told], past_choices, with_odds=week == policy.lock_week
-        ):
-            rows.append(scored)
-            odds.append(issued)
+            closed = inputs.periods.drop_nulls("closed_at")["period_start_on"].sort().to_list()
+            # From the lock week on the hierarchy, hence what each scope won, is the same.
+            told = min(week, policy.lock_week)
+            if told not in naive:
+                naive[told] = _naive(inputs, closed, season)
+            for scored, issued in _scored(
+                inputs, week, closed, naive[told], past_choices, with_odds=week == policy.lock_week
+            ):
+                rows.append(scored)
+                odds.append(issued)
+            if present is not None:
+                result = present.result()
+                found |= _issued(result, tables["scopes"], kind)
+                deals = _with_odds(tables["deals"], result)
     if rows:
         backtest = pl.concat(rows)
         found["landing_backtest"] = _published(backtest, LandingBacktest)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import polars as pl
 
 from pipelines.engine.calibration import probability_calibration
-from pipelines.engine.health import pipeline_health, tells_pushes
+from pipelines.engine.health import Book, pipeline_health, tells_pushes
 from pipelines.engine.leaks import leaks
 from pipelines.engine.overrides import override_ledger, override_summary
 from pipelines.engine.rationality import rationality
 from pipelines.engine.stability import coverage_stability, duration_stability, rate_stability
 from pipelines.engine.value_added import value_added
-from pipelines.measures.book import book
+from pipelines.measures.book import TOLD, book
 from pipelines.measures.chances import KNOWN_EARLY, chances, other_fields, resolved, shared_shock
 from pipelines.measures.ladder import ladder_calls
 from pipelines.measures.outcomes import outcome_tables
@@ -46,7 +47,9 @@ WEIGHED = (
 )  # fmt: skip
 """What is fetched of ``deal_states``, and of it for the forecast that weights the pipeline."""
 
-KEPT_OF_EARLY = {"sales_motion", "lead_source", "opportunity_type"}
+OPENED = ("opportunity_id", "outcome", *KNOWN_EARLY.values())
+LIVES = tuple(dict.fromkeys((*TOLD, "closed_on", "opportunity_type")))
+"""What is fetched of ``deal_lives``: for fields that seem to know the outcome, and for everything else."""
 
 MANY_LOOKS = 20_000
 FEWER_DRAWS = 100
@@ -68,60 +71,70 @@ def process_tables(
     ``odds``: the chances it gave each deal at past lock weeks, as ``chances`` takes them.
     Teams are compared at the lock week only; the company at every horizon week.
     """
-    now, week = prepared.open_period_start_on, prepared.open_period_week
-    looked_at = {policy.lock_week, *([] if week is None else [week])}
-    states = deal_states(prepared, looked_at, policy, columns=STATES)
-    every = sorted({week for _, week in policy.horizon_weeks} | looked_at)
-    lives, exits, defaults = deal_lives(prepared, policy), stage_exits(prepared), stage_defaults(prepared)
+    week = prepared.open_period_week
+    every = sorted({week for _, week in policy.horizon_weeks} | {policy.lock_week, *([] if week is None else [week])})
+    defaults = stage_defaults(prepared)
     closed = tables["periods"].filter(pl.col("status") == "closed").sort("period_start_on")["period_start_on"].to_list()
     per_year = periods_per_year(tables["periods"])
-    known = _leaks(prepared, lives)
-    # Nothing else asks how a deal stood when it was opened: of a million deals that is half of what is known of them.
-    lives = lives.drop(set(KNOWN_EARLY.values()) - KEPT_OF_EARLY)
+    # A million deals fill a gigabyte with everything that is asked of them: each question is asked by itself.
+    opened = deal_lives(prepared, policy, columns=OPENED)
+    known, has_deals = _leaks(prepared, opened), not opened.is_empty()
+    del opened
     calls = ladder_calls(
         tables,
         # A week at a time: those of all weeks together fill gigabytes.
         states=(deal_states(prepared, [each], policy, columns=WEIGHED) for each in every if trusted(known)),
         defaults=defaults,
-        won=None if lives.is_empty() else company_actuals(prepared),
+        won=company_actuals(prepared) if has_deals else None,
         policy=policy,
         periods_per_year=per_year,
         model=model,
     )
     shown = (pl.col("scope") == COMPANY_SCOPE) | (pl.col("week_of_period") == policy.lock_week)
-    ledger = override_ledger(calls.filter(shown))
-    seed = int(prepared.input_digest[:8], 16)
-    # Without a history of close dates, what seems due at a past week is what turned out to close then.
-    pipeline = states if tells_pushes(lives) else states.clear()
-    stability = [
-        rate_stability(outcome_rates(lives, exits, closed), policy, periods_per_year=per_year),
-        coverage_stability(coverage_needed(pipeline, lock_week=policy.lock_week), policy, periods_per_year=per_year),
-        duration_stability(cycle_times(lives, closed), policy, periods_per_year=per_year),
-    ]
-    health = pipeline_health(
-        book(tables, states=states, lives=lives, exits=exits, now=now, week=week, as_of_at=prepared.as_of_at), policy
-    )
-    outcomes = outcome_tables(prepared, lives, tables["scopes"], closed, policy)
-    looks = [
-        part
-        for _, part in chances(states, lives, defaults, lock_week=policy.lock_week, odds=odds).group_by(
-            ["source", "week_of_period"], maintain_order=True
-        )
-    ]
-    # The deals of a large company fill gigabytes, and what follows needs room of its own.
-    del states, pipeline, lives, exits
-    return {
-        "value_added": value_added(calls.filter(shown), policy),
-        "overrides": ledger,
-        "override_summary": override_summary(ledger),
-        "probability_calibration": _calibration(looks, policy, seed=seed),
-        "leaks": known,
-        "rate_stability": pl.concat(stability),
-        "rationality": rationality(tables["forecast_pairs"], policy),
-        "pipeline_health": health,
-        **outcomes,
-        **restatements(prepared, tables["periods"]),
-    }
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        # Thousands of small comparisons of calls, while the deals are fetched and counted.
+        added = beside.submit(value_added, calls.filter(shown), policy)
+        ledger = override_ledger(calls.filter(shown))
+        lives = deal_lives(prepared, policy, columns=LIVES)
+        exits = stage_exits(prepared)
+        rates = beside.submit(rate_stability, outcome_rates(lives, exits, closed), policy, periods_per_year=per_year)
+        health = pipeline_health(_book(prepared, tables, policy, lives=lives, exits=exits), policy)
+        del exits
+        outcomes = outcome_tables(prepared, lives, tables["scopes"], closed, policy)
+        cycles = cycle_times(lives, closed)
+        states = deal_states(prepared, [policy.lock_week], policy, columns=STATES)
+        # Without a history of close dates, what seems due at a past week is what turned out to close then.
+        needed = coverage_needed(states if tells_pushes(lives) else states.clear(), lock_week=policy.lock_week)
+        looked_at = chances(states, lives, defaults, lock_week=policy.lock_week, odds=odds)
+        del states, lives
+        looks = [part for _, part in looked_at.group_by(["source", "week_of_period"], maintain_order=True)]
+        return {
+            "overrides": ledger,
+            "override_summary": override_summary(ledger),
+            "probability_calibration": _calibration(looks, policy, seed=int(prepared.input_digest[:8], 16)),
+            "leaks": known,
+            "rationality": rationality(tables["forecast_pairs"], policy),
+            "pipeline_health": health,
+            **outcomes,
+            **restatements(prepared, tables["periods"]),
+            "rate_stability": pl.concat(
+                [
+                    rates.result(),
+                    coverage_stability(needed, policy, periods_per_year=per_year),
+                    duration_stability(cycles, policy, periods_per_year=per_year),
+                ]
+            ),
+            "value_added": added.result(),
+        }
+
+
+def _book(
+    prepared: Prepared, tables: Mapping[str, pl.DataFrame], policy: Policy, *, lives: pl.DataFrame, exits: pl.DataFrame
+) -> Book:
+    """The book at the open period's last whole week, and at the same week of past periods."""
+    now, week = prepared.open_period_start_on, prepared.open_period_week
+    states = deal_states(prepared, [] if week is None else [week], policy, columns=STATES)
+    return book(tables, states=states, lives=lives, exits=exits, now=now, week=week, as_of_at=prepared.as_of_at)
 
 
 def _leaks(prepared: Prepared, lives: pl.DataFrame) -> pl.DataFrame:

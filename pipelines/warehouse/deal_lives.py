@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from pipelines.policy import Policy
 from pipelines.warehouse.prepared import Prepared
 from pipelines.warehouse.store import statement
 
+OF_EACH = ("opportunity_extracts", "opportunity_versions", "won_deals", "leads")
+"""What the statement reads of an opportunity, and of no other when it speaks of one."""
 
-def deal_lives(prepared: Prepared, policy: Policy) -> pl.DataFrame:
-    """One row per opportunity; columns as the statement's opening says."""
-    rows = prepared.engine.frame(statement("deal_lives"), {"no_decision": policy.no_decision_pattern})
-    return rows.sort("opportunity_id")
+
+def deal_lives(prepared: Prepared, policy: Policy, *, columns: Sequence[str] | None = None) -> pl.DataFrame:
+    """One row per opportunity; columns as the statement's opening says.
+
+    ``columns``: those wanted, the opportunity among them; the rows are laid down once, in the engine, and the rest is
+    not fetched. None: every column of the statement, which then runs itself.
+    """
+    values = {"no_decision": policy.no_decision_pattern}
+    if columns is None:
+        return prepared.engine.frame(statement("deal_lives"), values).sort("opportunity_id")
+    if not prepared.has_laid_lives:
+        prepared.engine.make_of_each("laid_lives", statement("deal_lives"), OF_EACH, values)
+        prepared.has_laid_lives = True
+    return prepared.engine.frame(f"select {', '.join(columns)} from laid_lives").sort("opportunity_id")
 
 
 def stage_exits(prepared: Prepared) -> pl.DataFrame:

@@ -18,36 +18,28 @@ done by a killed process, it is made anew. An as-of before the last one is answe
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
 from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import polars as pl
 
 from pipelines.settings import Settings
 from pipelines.warehouse.engines import Params
-from pipelines.warehouse.engines.embedded import Embedded
+from pipelines.warehouse.engines.embedded import BATCH, Embedded, quoted
 from pipelines.warehouse.kept_groups import GROUP_OF, GROUPS, NOTED, REMEMBERED, TAKEN_OFF, Cells, Group, Steady
 from pipelines.warehouse.store import OWNER_ONLY, connect, content_sums, sums_digest
 
 FEW_RATE = 0.25
 """Share of the opportunities beyond which replacing rows takes longer than making every table anew."""
 
-BATCH = 500_000
-"""Opportunities at a time where tables are made anew, so that the memory needed does not grow with the company."""
-
 WEEKS_BATCH = 1_000_000
 """Opportunities of which all weeks are summed at once; of more, so many weeks at a time that it is about as much."""
-
-SAMPLED_PER_BATCH = 2_000
-"""Ids looked at per batch to divide them: batches then differ in size by a few in a hundred."""
 
 Statement = tuple[str, str, dict[str, object]]
 """Table, query, values."""
@@ -113,7 +105,7 @@ class Kept(Embedded):
         for schema in ("part", "old", "cell", "batch", "told"):
             self.con.execute(f"create schema {schema}")
         self._now.as_of_at = as_of_at.isoformat()
-        self._now.last_load_id = int(self._one("select coalesce(max(load_id), 0) from landing.loads"))
+        self._now.last_load_id = int(self.one("select coalesce(max(load_id), 0) from landing.loads"))
         self._now.loads = self._ledger(self._now.last_load_id)
         reason = "asked for" if self._full else self._reason_for_all(as_of_at)
         if reason:
@@ -178,7 +170,7 @@ class Kept(Embedded):
         """The rows of a query over the rows that were replaced, or over all where the versions were made anew."""
         if "opportunity_versions" not in self._patched:
             return self.frame(query)
-        with self._looking_at("part, main"):
+        with self.looking_at("part, main"):
             rows: pl.DataFrame = self.con.sql(query).pl()
         return rows
 
@@ -199,7 +191,7 @@ class Kept(Embedded):
         wanted = {"state", *(group.kept for group in GROUPS), *(f"noted_{table}" for table in NOTED)}
         if not wanted <= {name for (name,) in found}:
             return None
-        return State(**json.loads(self._one("select content from kept.main.state")))
+        return State(**json.loads(self.one("select content from kept.main.state")))
 
     def _reason_for_all(self, as_of_at: datetime) -> str:
         """Why no row can be relied on, in words; else the opportunities touched are in ``part.touched``."""
@@ -215,8 +207,8 @@ class Kept(Embedded):
             f"create table part.touched as {_TOUCHED}",
             {"load_id": last.last_load_id, "before_at": before, "as_of_at": as_of_at},
         )
-        self._count = int(self._one("select count(distinct opportunity_id) from kept.main.opportunity_rows"))
-        touched = int(self._one("select count(*) from part.touched"))
+        self._count = int(self.one("select count(distinct opportunity_id) from kept.main.opportunity_rows"))
+        touched = int(self.one("select count(*) from part.touched"))
         self._now.replaced_count = last.replaced_count + touched
         if touched > FEW_RATE * self._count:
             return f"{touched:,} of {self._count:,} changed"
@@ -269,7 +261,7 @@ class Kept(Embedded):
     def _touch_led(self) -> bool:
         """Touch the deals of everybody above whom the hierarchy changed; False where they are too many."""
         self.con.execute(f"create table part.led as {_LED}")
-        if int(self._one("select count(*) from part.led")) > FEW_RATE * self._count:
+        if int(self.one("select count(*) from part.led")) > FEW_RATE * self._count:
             return False
         for table in REMEMBERED:  # they come and go as they were, so that sums are not moved
             for schema in ("old", "part"):
@@ -294,7 +286,7 @@ class Kept(Embedded):
         kept = group.kept
         if kept in TAKEN_OFF:
             self.con.execute(f"create table old.{kept} as select * from kept.main.{kept} where {_IS_TOUCHED}")
-        with self._looking_at("part, main"):
+        with self.looking_at("part, main"):
             for table, query, params in statements:
                 self.con.execute(f"create table part.{table} as {query}", params)
         self.con.execute(f"delete from kept.main.{kept} where {_IS_TOUCHED}")
@@ -307,7 +299,7 @@ class Kept(Embedded):
             f"where {'not ' * is_fresh}exists "
             f"(select 1 from kept.main.noted_{cells.table} as last where {_is_same(cells)})"
         )
-        return bool(self._one(f"select count(*) from cell.{cells.table}"))
+        return bool(self.one(f"select count(*) from cell.{cells.table}"))
 
     def _drop_stale(self, group: Group) -> None:
         """Remove the rows of cells that are gone or not as they were."""
@@ -317,7 +309,7 @@ class Kept(Embedded):
             f"from kept.main.noted_{cells.table} as last "
             f"where not exists (select 1 from main.{cells.table} as now where {_is_same(cells)})"
         )
-        if self._one(f"select count(*) {stale}"):
+        if self.one(f"select count(*) {stale}"):
             self.con.execute(f"delete from kept.main.{group.kept} where exists (select 1 {stale} and {here})")
 
     def _first_fresh(self, cells: Cells) -> int | None:
@@ -345,12 +337,12 @@ class Kept(Embedded):
         for table in group.before:
             self.con.execute(f"create or replace view old.{table} as select * from kept.main.noted_{table}")
         for schema in ("old", "part"):
-            with self._looking_at(f"{schema}, cell, main"):
+            with self.looking_at(f"{schema}, cell, main"):
                 self.con.execute(f"create table {schema}.{kept} as {query}", known)
         self._drop_stale(group)
         self._add_up(kept)
         if _is_numbered(statement) or self._lay_cells(cells, is_fresh=True):
-            with self._looking_at("cell, main"):
+            with self.looking_at("cell, main"):
                 self.con.execute(f"insert into kept.main.{kept} {query}", fresh)
         self.con.execute(f"drop table if exists cell.{cells.table}")
 
@@ -401,17 +393,17 @@ class Kept(Embedded):
                 f"create view told.{table} as select * from main.{table} where ({keys}) in "
                 f"(select ({keys}) from part.changed)"
             )
-        with self._looking_at("told, cell, main"):
+        with self.looking_at("told, cell, main"):
             self.con.execute(f"insert into kept.main.{kept} {query}", params)
         for table in group.inputs:
             self.con.execute(f"drop view told.{table}")
         if self._lay_cells(cells, is_fresh=True):
-            with self._looking_at("cell, main"):
+            with self.looking_at("cell, main"):
                 self.con.execute(f"insert into kept.main.{kept} {query}", params)
         self.con.execute(f"drop table cell.{cells.table}")
 
     def _make_all(self, group: Group, statements: Sequence[Statement]) -> None:
-        count = int(self._one("select count(*) from main.opportunity_rows")) if group.after else 0
+        count = int(self.one("select count(*) from main.opportunity_rows")) if group.after else 0
         batches = 1 if group.is_summed or group.told_by else -(-count // BATCH)
         for table, _, _ in statements:
             self.con.execute(f"drop view if exists main.{table}")
@@ -427,10 +419,10 @@ class Kept(Embedded):
             self.con.execute(f"drop table if exists main.{table}")
 
     def _make_in_batches(self, group: Group, statements: Sequence[Statement], batches: int) -> None:
-        for number, where in enumerate(self._ranges(batches)):
+        for number, where in enumerate(self.ranges("opportunity_rows", batches)):
             for table in group.inputs:
                 self.con.execute(f"create or replace view batch.{table} as select * from main.{table} where {where}")
-            with self._looking_at("batch, main"):
+            with self.looking_at("batch, main"):
                 for table, query, params in statements:
                     self.con.execute(f"create or replace table batch.{table} as {query}", params)
             verb = "create or replace table {} as" if number == 0 else "insert into {}"
@@ -443,26 +435,11 @@ class Kept(Embedded):
     def _make_by_weeks(self, cells: Cells, statement: Statement, batches: int) -> None:
         """Sums of numbered weeks, some weeks after the others: what is summed up is many times what is read for it."""
         kept, query, params = statement
-        last = int(self._one(f"select coalesce(max(week_number), 1) from main.{cells.table}"))
+        last = int(self.one(f"select coalesce(max(week_number), 1) from main.{cells.table}"))
         length = -(-last // batches)
         for first in range(1, last + 1, length):
             verb = f"create or replace table kept.main.{kept} as" if first == 1 else f"insert into kept.main.{kept}"
             self.con.execute(f"{verb} {query}", {**params, "from_week": first, "to_week": first + length - 1})
-
-    def _ranges(self, count: int) -> list[str]:
-        """Conditions of about as many opportunities each, and of every one once.
-
-        Ranges of ids: exports are mostly in their order, and tables made batch by batch are, so that a batch skips the
-        blocks that hold nothing of it. A sample says where the ranges end; what they hold decides nothing.
-        """
-        ((ends,),) = self.con.execute(
-            f"select quantile_disc(opportunity_id, {[number / count for number in range(1, count)]}) "
-            f"from (select opportunity_id from main.opportunity_rows using sample {count * SAMPLED_PER_BATCH} rows)"
-        ).fetchall()
-        marks = [_text(end) for end in sorted({str(end) for end in ends})]
-        froms = ["true", *(f"opportunity_id >= {mark}" for mark in marks)]
-        tos = [*(f"opportunity_id < {mark}" for mark in marks), "true"]
-        return [f"{begin} and {end}" for begin, end in zip(froms, tos, strict=True)]
 
     def _restrict(self, table: str) -> None:
         self.con.execute(f"create or replace view part.{table} as select * from main.{table} where {_IS_TOUCHED}")
@@ -473,19 +450,6 @@ class Kept(Embedded):
             {"schema": schema, "table_name": table},
         ).fetchall()
         return bool(found)
-
-    def _one(self, query: str) -> Any:
-        ((value,),) = self.con.execute(query).fetchall()
-        return value
-
-    @contextmanager
-    def _looking_at(self, schemas: str) -> Iterator[None]:
-        """A bare name means the table of the first of these schemas that has one."""
-        self.con.execute(f"set search_path = '{schemas.replace(' ', '')}'")
-        try:
-            yield
-        finally:
-            self.con.execute("set search_path = 'main'")
 
 
 _IS_TOUCHED = "opportunity_id in (select opportunity_id from part.touched)"
@@ -608,9 +572,4 @@ def _forget(store: Path) -> None:
 
 
 def _quoted(path: Path) -> str:
-    return _text(str(path))
-
-
-def _text(value: str) -> str:
-    """A text as SQL writes it."""
-    return "'" + value.replace("'", "''") + "'"
+    return quoted(str(path))

@@ -53,6 +53,8 @@ class Prepared:
     is_simulated: bool
     laid_weeks: frozenset[int] | None = None
     """Weeks of the periods of which ``deal_states`` has laid down the deals, so that they are looked up once."""
+    has_laid_lives: bool = False
+    """Whether ``deal_lives`` has laid down what became of every deal."""
 
     def __enter__(self) -> Prepared:
         return self

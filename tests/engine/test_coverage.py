@@ -284,6 +284,38 @@ def test_two_looks_at_one_period_are_refused() -> None:
     assert coverage(weeks)["period_count"].to_list() == [8, 8]
 
 
+def test_naive_scores_of_many_scopes_are_those_of_each_by_itself() -> None:
+    """Histories of unequal length, with gaps, zeros and scopes that never won anything, against one at a time."""
+    rng = np.random.default_rng(11)
+    series = {f"scope {number:02d}": rng.gamma(2.0, 50.0, size=rng.integers(1, 15)).round(2) for number in range(40)}
+    for place, history in enumerate(series.values()):
+        history[rng.random(len(history)) < (0.0, 0.1, 0.4, 1.0)[place % 4]] = (np.nan, 0.0)[place % 2]
+    rows = [
+        (scope, dt.date(2020 + place // 4, 3 * (place % 4) + 1, 1), None if np.isnan(actual) else actual)
+        for scope, history in series.items()
+        for place, actual in enumerate(history)
+    ]
+    schema = {"scope": pl.String, "period_start_on": pl.Date, "actual_amount": pl.Float64}
+    told = naive_crps(pl.DataFrame(rows, schema=schema, orient="row").sample(fraction=1.0, shuffle=True, seed=1))
+    assert told.select("scope", "period_start_on").rows() == [row[:2] for row in rows]
+    kinds = set()
+    for scope, history in series.items():
+        found = told.filter(pl.col("scope") == scope).rows(named=True)
+        for place, (actual, row) in enumerate(zip(history, found, strict=True)):
+            said = naive_forecast(history[:place])
+            quantiles = said.quantiles(QUANTILES)
+            kinds.add((said.kind, quantiles is None))
+            assert (row["naive_kind"], row["naive_amount"]) == (said.kind, said.amount)
+            if said.amount is None or np.isnan(actual):
+                assert row["naive_crps"] is None
+            elif quantiles is None:
+                assert row["naive_crps"] == abs(actual - said.amount)
+            else:
+                score = weighted_interval_score([actual], QUANTILES, quantiles[None, :]).total[0]
+                assert row["naive_crps"] == pytest.approx(score, rel=1e-12)
+    assert len(kinds) == 5, "with and without a spread of its own, by the year before, by the last period, and none"
+
+
 def test_a_missing_naive_stays_missing() -> None:
     row = coverage(_backtest([True] * 8, naive_crps=pl.lit(None, dtype=pl.Float64))).row(0, named=True)
     assert row["naive_crps"] is None

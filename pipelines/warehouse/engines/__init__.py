@@ -28,6 +28,10 @@ class Engine(Protocol):
     def make(self, table: str, query: str, params: Params | None = None) -> None:
         """Create ``table`` from the rows of a query."""
 
+    def make_of_each(self, table: str, query: str, inputs: Sequence[str], params: Params | None = None) -> None:
+        """As ``make``, of a query whose every row rests on one opportunity's rows of ``inputs``: the engine may make it
+        some opportunities at a time. The first of ``inputs`` has few rows per opportunity."""
+
     def add(self, table: str, query: str, params: Params | None = None) -> None:
         """Append a query's rows to a table, by position."""
 

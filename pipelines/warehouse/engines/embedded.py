@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from threading import Lock
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import duckdb
 import polars as pl
@@ -16,6 +18,12 @@ from pipelines.warehouse.store import connect, content_digest, frame
 
 BESIDE_THE_FACT = ("load_id", "line", "key_hash", "row_hash", "known_at", "visible_at", "corrected_at")
 """What a table of facts holds besides the columns of its contract."""
+
+BATCH = 500_000
+"""Opportunities at a time where tables are made of each, so that the memory needed does not grow with the company."""
+
+SAMPLED_PER_BATCH = 2_000
+"""Ids looked at per batch to divide them: batches then differ in size by a few in a hundred."""
 
 MEASURING_SHARE = 0.5
 MOST_MEASURING_MB = 1_200
@@ -50,6 +58,21 @@ class Embedded:
 
     def make(self, table: str, query: str, params: Params | None = None) -> None:
         self.con.execute(f"create table {table} as {query}", dict(params or {}))
+
+    def make_of_each(self, table: str, query: str, inputs: Sequence[str], params: Params | None = None) -> None:
+        batches = -(-int(self.one(f"select count(*) from {inputs[0]}")) // BATCH)
+        if batches <= 1:
+            self.make(table, query, params)
+            return
+        self.con.execute("create schema if not exists batch")
+        for number, where in enumerate(self.ranges(inputs[0], batches)):
+            for name in inputs:
+                self.con.execute(f"create or replace view batch.{name} as select * from main.{name} where {where}")
+            verb = f"create table main.{table} as" if number == 0 else f"insert into main.{table}"
+            with self.looking_at("batch, main"):
+                self._with_room(partial(self.con.execute, f"{verb} {query}", dict(params or {})))
+        for name in inputs:
+            self.con.execute(f"drop view batch.{name}")
 
     def add(self, table: str, query: str, params: Params | None = None) -> None:
         self.con.execute(f"insert into {table} {query}", dict(params or {}))
@@ -104,5 +127,39 @@ class Embedded:
             finally:
                 self.con.execute(f"set memory_limit = '{held}'")
 
+    def ranges(self, table: str, count: int) -> list[str]:
+        """Conditions of about as many opportunities of ``table`` each, and of every one once.
+
+        Ranges of ids: exports are mostly in their order, and tables made batch by batch are, so that a batch skips the
+        blocks that hold nothing of it. A sample says where the ranges end; what they hold decides nothing.
+        """
+        ends = self.one(
+            f"select quantile_disc(opportunity_id, {[number / count for number in range(1, count)]}) "
+            f"from (select opportunity_id from main.{table} using sample {count * SAMPLED_PER_BATCH} rows)"
+        )
+        marks = [quoted(end) for end in sorted({str(end) for end in ends})]
+        froms = ["true", *(f"opportunity_id >= {mark}" for mark in marks)]
+        tos = [*(f"opportunity_id < {mark}" for mark in marks), "true"]
+        return [f"{begin} and {end}" for begin, end in zip(froms, tos, strict=True)]
+
+    def one(self, query: str) -> Any:
+        """The one value of a query."""
+        ((value,),) = self.con.execute(query).fetchall()
+        return value
+
+    @contextmanager
+    def looking_at(self, schemas: str) -> Iterator[None]:
+        """A bare name means the table of the first of these schemas that has one."""
+        self.con.execute(f"set search_path = '{schemas.replace(' ', '')}'")
+        try:
+            yield
+        finally:
+            self.con.execute("set search_path = 'main'")
+
     def close(self) -> None:
         self.con.close()
+
+
+def quoted(value: str) -> str:
+    """A text as SQL writes it."""
+    return "'" + value.replace("'", "''") + "'"

@@ -78,6 +78,11 @@ class Remote(ABC):
     def make(self, table: str, query: str, params: Params | None = None) -> None:
         self.make_from(table, self.said(query, params))
 
+    def make_of_each(self, table: str, query: str, inputs: Sequence[str], params: Params | None = None) -> None:
+        """At once: what does not fit its memory, the engine puts aside itself."""
+        del inputs
+        self.make(table, query, params)
+
     def add(self, table: str, query: str, params: Params | None = None) -> None:
         self.run(f"insert into {table} {self.said(query, params)}")
 
