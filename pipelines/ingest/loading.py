@@ -15,7 +15,6 @@ import polars as pl
 from pipelines.contracts import INPUT_TABLES
 from pipelines.errors import FileError, MappingError
 from pipelines.ingest import mapping as mappings_module
-from pipelines.ingest.ahead import ahead
 from pipelines.ingest.exports import open_exports
 from pipelines.ingest.formats import Export, Refused
 from pipelines.ingest.kept import in_use
@@ -24,6 +23,7 @@ from pipelines.ingest.recognition import Plan, is_near_miss, recognise
 from pipelines.ingest.survey import survey
 from pipelines.progress import Progress
 from pipelines.settings import Workspace
+from pipelines.side_by_side import ahead
 from pipelines.warehouse.landing import Landing, LandResult
 
 

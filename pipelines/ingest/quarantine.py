@@ -17,7 +17,6 @@ import dataframely as dy
 import polars as pl
 
 from pipelines.contracts import INPUT_TABLES, RejectedRows
-from pipelines.ingest.ahead import ahead
 from pipelines.ingest.columns import (
     Cells,
     Notation,
@@ -40,6 +39,7 @@ from pipelines.ingest.rows import OTHER, ROW, row_filter, take_rows
 from pipelines.ingest.sources import SourceText, source_text
 from pipelines.ingest.survey import Survey, allowed_words
 from pipelines.ingest.values import SYMBOLS
+from pipelines.side_by_side import ahead
 
 LONGEST_VALUE = 200
 FOOTER = re.compile(

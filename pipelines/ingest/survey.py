@@ -13,7 +13,6 @@ import polars as pl
 
 from pipelines.contracts import INPUT_TABLES
 from pipelines.errors import FileError
-from pipelines.ingest.ahead import ahead
 from pipelines.ingest.columns import Notation, is_plain_date, is_plain_number, without_missing
 from pipelines.ingest.delimited import LINE
 from pipelines.ingest.formats import Export, key_of
@@ -33,6 +32,7 @@ from pipelines.ingest.values import (
     dissect,
     number_evidence,
 )
+from pipelines.side_by_side import ahead
 
 __all__ = ["Survey", "allowed_words", "survey"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 
@@ -26,7 +26,7 @@ from pipelines.landing_contracts import (
 from pipelines.measures.process import periods_per_year
 from pipelines.policy import COMPANY_SCOPE, Policy
 from pipelines.scenario_contracts import SCENARIO_TABLES
-from pipelines.side_by_side import side_by_side
+from pipelines.side_by_side import ahead, side_by_side
 from pipelines.warehouse.books import booked_amounts, covered_periods
 from pipelines.warehouse.deal_states import deal_states, periods_seen
 from pipelines.warehouse.landing_looks import landing_looks, members_by_week
@@ -291,10 +291,11 @@ def landings(
     rows: list[pl.DataFrame] = []
     odds: list[pl.DataFrame] = []
     with ThreadPoolExecutor(max_workers=1) as beside:
-        for week in sorted(facts.members):
-            inputs = facts.at_week(week)
-            present = (
-                beside.submit(
+        present: Future[LandingResult] | None = None
+        # What the next week is made from is fetched while this one is drawn.
+        for week, inputs in ahead((week, facts.at_week(week)) for week in sorted(facts.members)):
+            if now is not None and week in weeks[-1:]:
+                present = beside.submit(
                     landing,
                     inputs,
                     period_start_on=now,
@@ -303,9 +304,6 @@ def landings(
                     policy=choices,
                     bench_scopes=_bench_scopes(inputs.scope_members, tables["scopes"], now),
                 )
-                if now is not None and week in weeks[-1:]
-                else None
-            )
             closed = inputs.periods.drop_nulls("closed_at")["period_start_on"].sort().to_list()
             # From the lock week on the hierarchy, hence what each scope won, is the same.
             told = min(week, policy.lock_week)
@@ -316,10 +314,9 @@ def landings(
             ):
                 rows.append(scored)
                 odds.append(issued)
-            if present is not None:
-                result = present.result()
-                found |= _issued(result, tables["scopes"], kind)
-                deals = _with_odds(tables["deals"], result)
+        if present is not None:
+            found |= _issued(present.result(), tables["scopes"], kind)
+            deals = _with_odds(tables["deals"], present.result())
     if rows:
         backtest = pl.concat(rows)
         found["landing_backtest"] = _published(backtest, LandingBacktest)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipelines.ingest.ahead import ahead
+from pipelines.side_by_side import ahead
 
 
 def test_items_come_in_order_and_nothing_may_be_one() -> None:
