@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 import streamlit as st
 
-from dashboard import shelf, wording
+from dashboard import shelf, wording, wording_trust
 from dashboard.answers_landing import outlook, past_ranges
 from dashboard.filters import Filters
 from dashboard.language import say
@@ -124,9 +124,11 @@ class TrustAnswer:
     ranges: pl.DataFrame
 
     @property
-    def grounds(self) -> wording.Grounds:
+    def grounds(self) -> wording_trust.Grounds:
         held = None if self.outlook is None else self.outlook.held
-        return wording.Grounds(self.summary, self.expected, self.fresh, self.caller_count, self.missing_count, held)
+        return wording_trust.Grounds(
+            self.summary, self.expected, self.fresh, self.caller_count, self.missing_count, held
+        )
 
 
 @dataclass(frozen=True)

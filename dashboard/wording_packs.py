@@ -15,12 +15,11 @@ from dashboard.wording import (
     TITLE_LENGTH,
     VERDICTS,
     Frame,
-    Grounds,
     how_often,
     lean_range,
     plain,
-    verdict_sentence,
 )
+from dashboard.wording_trust import Grounds, verdict_sentence
 from pipelines.engine.verdict import Verdict
 
 SHORT_REASONS = {

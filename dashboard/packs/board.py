@@ -14,7 +14,16 @@ from typing import Any
 import polars as pl
 import typst
 
-from dashboard import inventory, language, theme, wording, wording_landing, wording_packs
+from dashboard import (
+    inventory,
+    language,
+    theme,
+    wording,
+    wording_forecasters,
+    wording_landing,
+    wording_packs,
+    wording_trust,
+)
 from dashboard.language import say
 from dashboard.packs import parts
 from dashboard.packs.content import Brief
@@ -79,7 +88,7 @@ def facts(brief: Brief) -> dict[str, Any]:
     """Everything the template shows, as JSON data; sentences as segments (``parts.segments``)."""
     ref, trust, frame = brief.ref, brief.trust, brief.trust.context.frame
     word = wording.VERDICTS[trust.verdict.state][0]
-    reason = wording.verdict_reason(trust.verdict, frame, trust.grounds)
+    reason = wording_trust.verdict_reason(trust.verdict, frame, trust.grounds)
     second: list[list[object]] = []
     for sentence in parts.second_lines(trust):
         second += [*parts.segments(sentence), [" ", False]]
@@ -131,14 +140,14 @@ def _drawn(picture: Drawing) -> dict[str, Any]:
 def _why(brief: Brief) -> dict[str, Any]:
     trust, frame = brief.trust, brief.trust.context.frame
     tint = {True: theme.LIGHT.trust, False: theme.LIGHT.distrust, None: theme.LIGHT.muted}
-    trend = wording.trend(trust.summary)
+    trend = wording_trust.trend(trust.summary)
     return {
         "title": wording_packs.HEADINGS["why"],
         "checks": [
             {
                 "mark": parts.CHECKED[check.holds],
                 "colour": tint[check.holds],
-                "said": parts.segments(wording.check_sentence(check, frame, trust.grounds)),
+                "said": parts.segments(wording_trust.check_sentence(check, frame, trust.grounds)),
             }
             for check in trust.checks
         ],
@@ -174,7 +183,7 @@ def _record(brief: Brief) -> dict[str, Any] | None:
     shown = trust.record.tail(parts.SHOWN)
     called = shown.select("label", "call_amount", "landed_amount", "landing_rate").rows()
     return {
-        "title": wording.record_title(trust.summary, frame.noun),
+        "title": wording_trust.record_title(trust.summary, frame.noun),
         "picture": _drawn(
             record_picture(
                 rows=shown,
@@ -183,8 +192,8 @@ def _record(brief: Brief) -> dict[str, Any] | None:
                 fair_bounds=trust.context.lean_bounds,
             )
         ),
-        "alt": printable(wording.record_alt(called, frame, trust.expected)),
-        "caption": wording.record_caption(frame, shown=shown.height, total=trust.record.height),
+        "alt": printable(wording_trust.record_alt(called, frame, trust.expected)),
+        "caption": wording_forecasters.record_caption(frame, shown=shown.height, total=trust.record.height),
     }
 
 
@@ -220,7 +229,7 @@ def _leans(brief: Brief) -> dict[str, Any]:
     return {
         "title": title,
         "picture": _drawn(leans_picture(rows=labelled, fair_bounds=context.fair_bounds, currency=context.currency)),
-        "alt": wording.caterpillar_alt(words, told[0]["level"]),
+        "alt": wording_forecasters.caterpillar_alt(words, told[0]["level"]),
         "caption": wording_packs.leans_caption(told[0]["level"], context.lock_week),
     }
 

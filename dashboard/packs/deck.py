@@ -9,7 +9,7 @@ from decimal import Decimal
 import polars as pl
 from pptx.util import Inches
 
-from dashboard import theme, wording, wording_landing, wording_packs
+from dashboard import theme, wording, wording_forecasters, wording_landing, wording_packs, wording_trust
 from dashboard.answers import ForecasterAnswer
 from dashboard.charts.dots import stacked
 from dashboard.charts.track_record import OpenPeriod
@@ -58,7 +58,7 @@ def deck(brief: Brief) -> bytes:
 
 def _verdict(slides: Slides, brief: Brief) -> None:
     trust, frame = brief.trust, brief.trust.context.frame
-    reason = wording.plain(wording.verdict_sentence(trust.verdict, frame, trust.grounds))
+    reason = wording.plain(wording_trust.verdict_sentence(trust.verdict, frame, trust.grounds))
     slide = slides.add(
         wording_packs.verdict_title(trust.verdict, frame, trust.grounds),
         parts.context_line(trust),
@@ -67,9 +67,10 @@ def _verdict(slides: Slides, brief: Brief) -> None:
     slides.sentences(slide, parts.second_lines(trust), left=LEFT, bottom=Inches(2.9), largest=20)
     slides.tiles(slide, parts.cards(trust), top=Inches(2.95), height=Inches(1.25))
     marks = [
-        f"{parts.CHECKED[check.holds]}  {wording.check_sentence(check, frame, trust.grounds)}" for check in trust.checks
+        f"{parts.CHECKED[check.holds]}  {wording_trust.check_sentence(check, frame, trust.grounds)}"
+        for check in trust.checks
     ]
-    trend = wording.trend(trust.summary)
+    trend = wording_trust.trend(trust.summary)
     slides.sentences(slide, [*marks, *([trend] if trend else [])], left=LEFT, top=Inches(4.45), largest=14)
 
 
@@ -118,12 +119,12 @@ def _landing(slides: Slides, brief: Brief) -> None:
 def _record(slides: Slides, brief: Brief) -> None:
     trust, frame = brief.trust, brief.trust.context.frame
     rows = trust.record.tail(parts.SHOWN)
-    title = wording.record_title(trust.summary, frame.noun)
+    title = wording_trust.record_title(trust.summary, frame.noun)
     notes = method(expectation.record, expectation.summarise)
     if rows.is_empty():
         return
     cells = rows.select("label", "call_amount", "landed_amount", "landing_rate").rows()
-    alt = wording.record_alt(cells, frame, trust.expected)
+    alt = wording_trust.record_alt(cells, frame, trust.expected)
     slide = slides.add(title, parts.context_line(trust), [alt, _to_the_cent(trust.record, frame.currency), *notes])
     labels, called, landed = _bars(rows, parts.open_period(trust))
     slides.chart(
@@ -135,8 +136,8 @@ def _record(slides: Slides, brief: Brief) -> None:
         right=RIGHT,
         bottom=Inches(5.6),
     )
-    reason = wording.plain(wording.verdict_reason(trust.verdict, frame, trust.grounds))
-    trend = wording.trend(trust.summary)
+    reason = wording.plain(wording_trust.verdict_reason(trust.verdict, frame, trust.grounds))
+    trend = wording_trust.trend(trust.summary)
     said = [wording_packs.opened(reason), *([trend] if trend else []), wording_packs.BARS_CAPTION]
     slides.sentences(slide, said, left=LEFT, top=Inches(5.7), largest=16)
 
@@ -198,10 +199,10 @@ def _held(slides: Slides, brief: Brief) -> None:
 def _leans(slides: Slides, brief: Brief) -> None:
     answer, frame = brief.forecasters, brief.forecasters.context.frame
     context, counts = answer.context, answer.counts
-    line = wording.lock_line(
+    line = wording_forecasters.lock_line(
         frame, context.layer, context.category, context.scope_name, theme.instant(context.as_of_at)
     )
-    first = wording.differ_sentence(
+    first = wording_forecasters.differ_sentence(
         answer.differ,
         frame,
         forecaster_count=answer.forecaster_count,
@@ -209,8 +210,8 @@ def _leans(slides: Slides, brief: Brief) -> None:
         common=answer.common,
         layer=context.layer,
     )
-    said = [first, wording.differ_detail(answer.differ, answer.between_sd)]
-    title = wording.counts_title(
+    said = [first, wording_forecasters.differ_detail(answer.differ, answer.between_sd)]
+    title = wording_forecasters.counts_title(
         counts.get("runs_high", 0),
         counts.get("runs_low", 0),
         counts.get("fair", 0),
@@ -220,7 +221,7 @@ def _leans(slides: Slides, brief: Brief) -> None:
     if answer.drawn.is_empty():
         return
     rows = _fewer(answer.drawn).select("name", "estimate", "lower", "upper", "kind").to_dicts()
-    alt = wording.caterpillar_alt(
+    alt = wording_forecasters.caterpillar_alt(
         [(row["name"], row["estimate"], row["lower"], row["upper"], wording.DIRECTIONS[row["kind"]]) for row in rows],
         context.policy.level,
     )
@@ -259,7 +260,7 @@ def _person(slides: Slides, brief: Brief, answer: ForecasterAnswer) -> None:
     context, frame, row = answer.context, answer.context.frame, answer.bias or {}
     interval = {name: row.get(name) for name in ("lower", "upper")}
     status = row.get("status", "no_call")
-    word = wording.forecaster_word(
+    word = wording_forecasters.forecaster_word(
         frame,
         direction=row.get("direction", "not_enough_evidence"),
         status=status,
@@ -267,7 +268,7 @@ def _person(slides: Slides, brief: Brief, answer: ForecasterAnswer) -> None:
         min_periods_label=context.policy.min_periods_label,
         **interval,
     )
-    sentence = wording.forecaster_sentence(
+    sentence = wording_forecasters.forecaster_sentence(
         answer.name,
         frame,
         estimate=row.get("estimate"),
@@ -276,7 +277,7 @@ def _person(slides: Slides, brief: Brief, answer: ForecasterAnswer) -> None:
         status=status,
         **interval,
     )
-    facts = wording.forecaster_facts(
+    facts = wording_forecasters.forecaster_facts(
         answer.name,
         own_weight_rate=row.get("own_weight_rate"),
         called=row.get("pair_count"),
@@ -284,10 +285,12 @@ def _person(slides: Slides, brief: Brief, answer: ForecasterAnswer) -> None:
         noun=frame.noun,
         unforecast_rate=row.get("unforecast_rate"),
     )
-    person = wording.person_line(
+    person = wording_forecasters.person_line(
         role=answer.role, team=answer.team, region=answer.region, hired_on=answer.hired_on, left_on=answer.left_on
     )
-    line = wording.lock_line(frame, context.layer, context.category, answer.name, theme.instant(context.as_of_at))
+    line = wording_forecasters.lock_line(
+        frame, context.layer, context.category, answer.name, theme.instant(context.as_of_at)
+    )
     notes = [wording_packs.opened(wording.plain(word)), wording.plain(sentence), facts]
     slide = slides.add(
         wording_packs.forecaster_title(answer.name, answer.bias, answer.word),
@@ -309,11 +312,11 @@ def _person(slides: Slides, brief: Brief, answer: ForecasterAnswer) -> None:
         "bars",
         native.called_and_landed(labels, called, landed),
         lambda chart: native.dress_called_and_landed(chart, _top(called, landed), frame.currency),
-        alt=wording.record_alt(cells, frame, None),
+        alt=wording_trust.record_alt(cells, frame, None),
     )
     slides.sentences(
         slide,
-        [one for one in (*said, f"{wording.record_title(answer.summary, frame.noun)}.") if one]
+        [one for one in (*said, f"{wording_trust.record_title(answer.summary, frame.noun)}.") if one]
         + [wording_packs.BARS_CAPTION],
         largest=16,
     )

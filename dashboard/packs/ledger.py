@@ -12,7 +12,16 @@ from decimal import Decimal
 
 import xlsxwriter
 
-from dashboard import inventory, theme, wording, wording_landing, wording_miss, wording_packs
+from dashboard import (
+    inventory,
+    theme,
+    wording,
+    wording_forecasters,
+    wording_landing,
+    wording_miss,
+    wording_packs,
+    wording_trust,
+)
 from dashboard.packs import parts, workbook
 from dashboard.packs.cells import OPTIONS, Book, Cell, Formula, Rate, Sheet
 from dashboard.packs.content import Brief
@@ -64,7 +73,9 @@ def _verdict(book: Book, brief: Brief) -> None:
     for sentence in parts.second_lines(trust):
         sheet.sentence(wording.plain(sentence), 90)
     for check in trust.checks:
-        sheet.line([parts.CHECKED[check.holds], wording.plain(wording.check_sentence(check, frame, trust.grounds))])
+        sheet.line(
+            [parts.CHECKED[check.holds], wording.plain(wording_trust.check_sentence(check, frame, trust.grounds))]
+        )
     sheet.skip()
     for name, value in wording_packs.facts_of(
         company=brief.company,
@@ -85,7 +96,7 @@ def _verdict(book: Book, brief: Brief) -> None:
 def _record(book: Book, brief: Brief) -> None:
     """Called and landed per closed period; what the Trust page says of them, computed here."""
     trust, frame, summary = brief.trust, brief.trust.context.frame, brief.trust.summary
-    title = wording.record_title(summary, frame.noun)
+    title = wording_trust.record_title(summary, frame.noun)
     sheet = book.sheet(wording_packs.SHEETS["record"], title, parts.context_line(trust), (40, 18, 18, 18, 12, 20, 12))
     sheet.head([frame.noun.capitalize(), *wording_packs.RECORD_SHEET], freeze=True)
     first = sheet.at
@@ -203,7 +214,7 @@ def _miss(book: Book, brief: Brief) -> None:
 
 def _forecasters(book: Book, brief: Brief) -> None:
     answer, context = brief.forecasters, brief.forecasters.context
-    title = wording.differ_sentence(
+    title = wording_forecasters.differ_sentence(
         answer.differ,
         context.frame,
         forecaster_count=answer.forecaster_count,
@@ -211,7 +222,7 @@ def _forecasters(book: Book, brief: Brief) -> None:
         common=answer.common,
         layer=context.layer,
     )
-    about = wording.lock_line(
+    about = wording_forecasters.lock_line(
         context.frame, context.layer, context.category, context.scope_name, theme.instant(context.as_of_at)
     )
     sheet = book.sheet(

@@ -7,11 +7,13 @@ from decimal import Decimal
 from dashboard import (
     theme,
     wording,
+    wording_forecasters,
     wording_landing,
     wording_miss,
     wording_packs,
     wording_pipeline,
     wording_reconcile,
+    wording_trust,
     wording_value,
 )
 from dashboard.answers import TrustAnswer
@@ -51,8 +53,8 @@ def context_line(answer: TrustAnswer) -> str:
     """What every figure of the first page is of."""
     context, as_of = answer.context, theme.instant(answer.context.as_of_at)
     if not answer.has_calls:
-        return wording.bare_line(context.frame, as_of)
-    return wording.context_line(
+        return wording_trust.bare_line(context.frame, as_of)
+    return wording_forecasters.context_line(
         context.frame,
         layer=context.layer,
         category=context.category,
@@ -70,7 +72,7 @@ def second_lines(answer: TrustAnswer) -> list[str]:
         return [wording_landing.outlook_sentence(answer.outlook, frame)]
     if answer.has_calls:
         return [
-            wording.expected_sentence(
+            wording_trust.expected_sentence(
                 answer.expected,
                 frame,
                 summary=answer.summary,
@@ -81,7 +83,7 @@ def second_lines(answer: TrustAnswer) -> list[str]:
     known = []
     if deals.open_count:
         known = [
-            wording.open_deals(
+            wording_forecasters.open_deals(
                 deals.open_count,
                 deals.open_amount,
                 deals.past_due_count,
@@ -89,12 +91,12 @@ def second_lines(answer: TrustAnswer) -> list[str]:
                 answer.context.currency,
             )
         ]
-    return [*known, *wording.without_calls(deals.has_deals)]
+    return [*known, *wording_trust.without_calls(deals.has_deals)]
 
 
 def cards(answer: TrustAnswer) -> list[Card]:
     """The four tiles of the Trust page."""
-    found = wording.trust_cards(
+    found = wording_trust.trust_cards(
         answer.context.frame,
         summary=answer.summary,
         expected=answer.expected,
@@ -188,15 +190,15 @@ def unsaid(brief: Brief) -> list[str]:
     unsure, total = counts.get("not_enough_evidence", 0), sum(counts.values())
     said = [
         *(
-            wording.check_sentence(check, frame, trust.grounds)
+            wording_trust.check_sentence(check, frame, trust.grounds)
             for check in trust.checks
             if check.holds is None and check.name != "range" and trust.has_calls
         ),
-        "" if trust.has_calls else wording.record_title(trust.summary, frame.noun) + ".",
+        "" if trust.has_calls else wording_trust.record_title(trust.summary, frame.noun) + ".",
         wording_packs.no_range(frame.noun) if found is None else "",
         "" if held is None or held.verdict == "too_narrow" else wording_landing.held_detail(held, frame.noun),
         wording_packs.unsaid_people(unsure, total),
-        "" if total else wording.too_young(trust.context.policy.min_periods_value, frame.noun),
+        "" if total else wording_forecasters.too_young(trust.context.policy.min_periods_value, frame.noun),
         *miss_problem(brief.miss),
         wording_packs.NO_SHARE_OF_PROCESS if brief.miss.status == "ok" else "",
         *(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard import answers, answers_deal, tables, theme, wording
+from dashboard import answers, answers_deal, tables, theme, wording, wording_forecasters, wording_trust
 from dashboard.answers import ForecasterAnswer
 from dashboard.charts.track_record import OpenPeriod, track_record
 from dashboard.filters import Filters, is_dark
@@ -23,12 +23,12 @@ def page(filters: Filters) -> None:
         parts.choose_forecaster(everybody.rows.select("forecaster_id", "name").rows())
     if asked is None:
         st.title(say("Whose calls?"), anchor=False)
-        parts.said(wording.nobody_chosen())
+        parts.said(wording_forecasters.nobody_chosen())
         return
     answer = answers.forecaster(filters, asked)
     if answer is None:
         st.title(say("This forecaster is not in the edition"), anchor=False)
-        parts.said(wording.unknown_forecaster(asked))
+        parts.said(wording_forecasters.unknown_forecaster(asked))
         return
     one_by_one.walk(everybody.rows["forecaster_id"].to_list(), asked)
     _who(answer)
@@ -48,7 +48,7 @@ def _who(answer: ForecasterAnswer) -> None:
     context, bias_row = answer.context, answer.bias or {}
     interval = {name: bias_row.get(name) for name in ("lower", "upper")}
     st.title(theme.escape(answer.name), anchor=False)
-    word = wording.forecaster_word(
+    word = wording_forecasters.forecaster_word(
         context.frame,
         direction=bias_row.get("direction", "not_enough_evidence"),
         status=bias_row.get("status", "no_call"),
@@ -57,7 +57,7 @@ def _who(answer: ForecasterAnswer) -> None:
         **interval,
     )
     st.header(wording.markdown(word), anchor=False)
-    sentence = wording.forecaster_sentence(
+    sentence = wording_forecasters.forecaster_sentence(
         answer.name,
         context.frame,
         estimate=bias_row.get("estimate"),
@@ -68,7 +68,7 @@ def _who(answer: ForecasterAnswer) -> None:
     )
     parts.said(sentence)
     parts.said(
-        wording.forecaster_facts(
+        wording_forecasters.forecaster_facts(
             answer.name,
             own_weight_rate=bias_row.get("own_weight_rate"),
             called=bias_row.get("pair_count"),
@@ -79,7 +79,7 @@ def _who(answer: ForecasterAnswer) -> None:
     )
     st.caption(
         theme.escape(
-            wording.person_line(
+            wording_forecasters.person_line(
                 role=answer.role,
                 team=answer.team,
                 region=answer.region,
@@ -89,7 +89,7 @@ def _who(answer: ForecasterAnswer) -> None:
         )
     )
     as_of = theme.instant(context.as_of_at)
-    line = wording.lock_line(context.frame, context.layer, context.category, answer.name, as_of)
+    line = wording_forecasters.lock_line(context.frame, context.layer, context.category, answer.name, as_of)
     st.caption(theme.escape(line))
 
 
@@ -107,36 +107,41 @@ def _record(answer: ForecasterAnswer) -> None:
         dark=is_dark(),
     )
     parts.finding(
-        wording.record_title(answer.summary, frame.noun),
+        wording_trust.record_title(answer.summary, frame.noun),
         theme.projected(figure) if one_by_one.is_projected() else figure,
-        alt=wording.record_alt(
+        alt=wording_trust.record_alt(
             shown.select("label", "call_amount", "landed_amount", "landing_rate").rows(), frame, None
         ),
         key="own-record",
-        caption=wording.record_caption(frame, shown=shown.height, total=answer.record.height),
+        caption=wording_forecasters.record_caption(frame, shown=shown.height, total=answer.record.height),
         nested=True,
     )
 
 
 def _horizons(answer: ForecasterAnswer) -> None:
-    st.subheader(wording.horizons_title(answer.context.noun), anchor=False)
+    st.subheader(wording_forecasters.horizons_title(answer.context.noun), anchor=False)
     st.html(
         tables.table(
             (
                 Column(say("Call made at")),
                 *(Column(name, is_number=True) for name in map(say, ("Lands at", "Range", "n"))),
             ),
-            wording.horizon_rows(answer.horizons.iter_rows(named=True)),
+            wording_forecasters.horizon_rows(answer.horizons.iter_rows(named=True)),
             caption=say("Landing rate by week of the call"),
         )
     )
-    st.caption(theme.escape(wording.horizons_caption(answer.context.policy.level)))
+    st.caption(theme.escape(wording_forecasters.horizons_caption(answer.context.policy.level)))
     parts.how_computed(bias.forecaster_bias, bias.classify, expectation.record)
 
 
 def _table(answer: ForecasterAnswer) -> None:
     noun = answer.context.noun
-    columns = (Column(noun.capitalize()), *(Column(name, is_number=True) for name in wording.RECORD_COLUMNS[:-1]))
-    rows = wording.record_rows(answer.record.reverse().iter_rows(named=True), answer.context.currency, callers=False)
+    columns = (
+        Column(noun.capitalize()),
+        *(Column(name, is_number=True) for name in wording_forecasters.RECORD_COLUMNS[:-1]),
+    )
+    rows = wording_forecasters.record_rows(
+        answer.record.reverse().iter_rows(named=True), answer.context.currency, callers=False
+    )
     with st.expander(say("Every {noun} at week {week}, to the cent", noun=noun, week=answer.context.week)):
         st.html(tables.table(columns, rows, caption=say("Called and landed per {noun}", noun=noun)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 from streamlit.column_config import NumberColumn, TextColumn
 
-from dashboard import answers, tables, theme, wording
+from dashboard import answers, tables, theme, wording, wording_forecasters, wording_trust
 from dashboard.answers import ForecastersAnswer
 from dashboard.charts.caterpillar import caterpillar
 from dashboard.charts.funnel import funnel
@@ -26,7 +26,7 @@ def page(filters: Filters) -> None:
     answer = answers.forecasters(filters)
     st.title(say("Who leans, which way, and how surely?"), anchor=False)
     if not answer.has_calls:
-        for sentence in wording.without_calls(True):
+        for sentence in wording_trust.without_calls(True):
             parts.said(sentence)
         return
     _first_line(answer)
@@ -46,7 +46,7 @@ def page(filters: Filters) -> None:
 
 def _first_line(answer: ForecastersAnswer) -> None:
     context, frame = answer.context, answer.context.frame
-    sentence = wording.differ_sentence(
+    sentence = wording_forecasters.differ_sentence(
         answer.differ,
         frame,
         forecaster_count=answer.forecaster_count,
@@ -55,19 +55,19 @@ def _first_line(answer: ForecastersAnswer) -> None:
         layer=context.layer,
     )
     st.header(wording.markdown(wording.plain(sentence)), anchor=False)
-    parts.said(wording.differ_detail(answer.differ, answer.between_sd))
+    parts.said(wording_forecasters.differ_detail(answer.differ, answer.between_sd))
     as_of = theme.instant(context.as_of_at)
-    line = wording.lock_line(frame, context.layer, context.category, context.scope_name, as_of)
+    line = wording_forecasters.lock_line(frame, context.layer, context.category, context.scope_name, as_of)
     st.caption(theme.escape(line))
 
 
 def _caterpillar(answer: ForecastersAnswer) -> None:
     context, counts, drawn = answer.context, answer.counts, answer.drawn
     if drawn.is_empty():
-        parts.said(wording.too_young(context.policy.min_periods_value, context.noun))
+        parts.said(wording_forecasters.too_young(context.policy.min_periods_value, context.noun))
         return
     level = context.policy.level
-    title = wording.counts_title(
+    title = wording_forecasters.counts_title(
         counts.get("runs_high", 0),
         counts.get("runs_low", 0),
         counts.get("fair", 0),
@@ -83,14 +83,16 @@ def _caterpillar(answer: ForecastersAnswer) -> None:
             words=wording.DIRECTIONS,
             dark=is_dark(),
         ),
-        alt=wording.caterpillar_alt(drawn.select("name", "estimate", "lower", "upper", "word").rows(), level),
+        alt=wording_forecasters.caterpillar_alt(
+            drawn.select("name", "estimate", "lower", "upper", "word").rows(), level
+        ),
         key="caterpillar",
         nested=True,
-        caption=wording.caterpillar_caption(
+        caption=wording_forecasters.caterpillar_caption(
             level, has_common=answer.common is not None, fair_zone=context.policy.fair_zone
         ),
     )
-    remark = wording.shown_of(
+    remark = wording_forecasters.shown_of(
         drawn.height,
         answer.drawable_count,
         listed=answer.rows.height,
@@ -103,7 +105,7 @@ def _caterpillar(answer: ForecastersAnswer) -> None:
 
 def _funnel(answer: ForecastersAnswer) -> None:
     context = answer.context
-    title = wording.funnel_title(answer.outside_count, answer.records.height, answer.funnel_level)
+    title = wording_forecasters.funnel_title(answer.outside_count, answer.records.height, answer.funnel_level)
     if answer.records.height >= FEWEST:
         parts.finding(
             title,
@@ -118,14 +120,14 @@ def _funnel(answer: ForecastersAnswer) -> None:
             alt=title,
             key="funnel",
             nested=True,
-            caption=wording.funnel_caption(answer.funnel_level),
+            caption=wording_forecasters.funnel_caption(answer.funnel_level),
         )
 
 
 def _words(answer: ForecastersAnswer) -> None:
     context = answer.context
     st.subheader(say("What a word takes"), anchor=False)
-    parts.said(wording.what_a_word_takes(context.policy, context.noun))
+    parts.said(wording_forecasters.what_a_word_takes(context.policy, context.noun))
     parts.how_computed(
         bias.forecaster_bias, bias.classify, verdict.differ, team.heterogeneity_p_value, funnel_engine.funnel_limits
     )

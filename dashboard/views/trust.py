@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard import answers, answers_record, tables, theme, wording, wording_landing, wording_record
+from dashboard import (
+    answers,
+    answers_record,
+    tables,
+    theme,
+    wording,
+    wording_forecasters,
+    wording_landing,
+    wording_record,
+    wording_trust,
+)
 from dashboard.answers import TrustAnswer
 from dashboard.charts.coverage import coverage_strip
 from dashboard.charts.dots import Across, dotplot
@@ -62,7 +72,7 @@ def _with_outlook(answer: TrustAnswer, found: Outlook, filters: Filters) -> None
 
 def _verdict(answer: TrustAnswer) -> None:
     context, frame = answer.context, answer.context.frame
-    line = wording.context_line(
+    line = wording_forecasters.context_line(
         frame,
         layer=context.layer,
         category=context.category,
@@ -71,14 +81,16 @@ def _verdict(answer: TrustAnswer) -> None:
         as_of=theme.instant(context.as_of_at),
         quota=answer.quota_amount,
     )
-    st.caption(theme.escape(line if answer.has_calls else wording.bare_line(frame, theme.instant(context.as_of_at))))
+    st.caption(
+        theme.escape(line if answer.has_calls else wording_trust.bare_line(frame, theme.instant(context.as_of_at)))
+    )
     word, icon = wording.VERDICTS[answer.verdict.state]
-    reason = wording.markdown(wording.verdict_reason(answer.verdict, frame, answer.grounds))
+    reason = wording.markdown(wording_trust.verdict_reason(answer.verdict, frame, answer.grounds))
     st.title(f":{COLOURS[answer.verdict.state]}[{icon} {word}]: {reason}", anchor=False)
     if answer.outlook is not None:
         parts.said(wording_landing.outlook_sentence(answer.outlook, frame))
     elif answer.has_calls:
-        sentence = wording.expected_sentence(
+        sentence = wording_trust.expected_sentence(
             answer.expected,
             frame,
             summary=answer.summary,
@@ -99,7 +111,7 @@ def _latest(filters: Filters, answer: TrustAnswer, offered: Offered) -> None:
 
 
 def _cards(answer: TrustAnswer) -> None:
-    cards = wording.trust_cards(
+    cards = wording_trust.trust_cards(
         answer.context.frame,
         summary=answer.summary,
         expected=answer.expected,
@@ -128,7 +140,7 @@ def _record(answer: TrustAnswer) -> None:
     shown = answer.record.tail(SHOWN)
     open_period = _open_period(answer)
     parts.finding(
-        wording.record_title(answer.summary, frame.noun),
+        wording_trust.record_title(answer.summary, frame.noun),
         track_record(
             rows=shown,
             open_period=open_period,
@@ -136,11 +148,11 @@ def _record(answer: TrustAnswer) -> None:
             fair_bounds=context.lean_bounds,
             dark=is_dark(),
         ),
-        alt=wording.record_alt(
+        alt=wording_trust.record_alt(
             shown.select("label", "call_amount", "landed_amount", "landing_rate").rows(), frame, answer.expected
         ),
         key="record",
-        caption=wording.record_caption(frame, shown=shown.height, total=answer.record.height),
+        caption=wording_forecasters.record_caption(frame, shown=shown.height, total=answer.record.height),
     )
     parts.how_computed(expectation.record, expectation.summarise)
     _table(answer)
@@ -226,9 +238,9 @@ def _why(answer: TrustAnswer) -> None:
     frame = answer.context.frame
     st.header(say("Why this verdict"), anchor=False)
     for check in answer.checks:
-        sentence = wording.check_sentence(check, frame, answer.grounds)
+        sentence = wording_trust.check_sentence(check, frame, answer.grounds)
         st.markdown(f"{CHECKED[check.holds]} {wording.markdown(sentence)}")
-    trend = wording.trend(answer.summary)
+    trend = wording_trust.trend(answer.summary)
     if trend:
         parts.said(trend)
     parts.how_computed(
@@ -240,8 +252,13 @@ def _table(answer: TrustAnswer) -> None:
     if answer.record.is_empty():
         return
     frame = answer.context.frame
-    columns = (Column(frame.noun.capitalize()), *(Column(name, is_number=True) for name in wording.RECORD_COLUMNS))
-    rows = wording.record_rows(answer.record.reverse().iter_rows(named=True), answer.context.currency, callers=True)
+    columns = (
+        Column(frame.noun.capitalize()),
+        *(Column(name, is_number=True) for name in wording_forecasters.RECORD_COLUMNS),
+    )
+    rows = wording_forecasters.record_rows(
+        answer.record.reverse().iter_rows(named=True), answer.context.currency, callers=True
+    )
     with st.expander(say("Every {noun} at week {week}, to the cent", noun=frame.noun, week=frame.week)):
         st.html(tables.table(columns, rows, caption=say("Called and landed per {noun}", noun=frame.noun)))
 
@@ -249,7 +266,7 @@ def _table(answer: TrustAnswer) -> None:
 def _without_calls(answer: TrustAnswer, filters: Filters) -> None:
     deals = answer.deals
     if deals.open_count:
-        sentence = wording.open_deals(
+        sentence = wording_forecasters.open_deals(
             deals.open_count,
             deals.open_amount,
             deals.past_due_count,
@@ -257,7 +274,7 @@ def _without_calls(answer: TrustAnswer, filters: Filters) -> None:
             answer.context.currency,
         )
         parts.said(sentence)
-    for sentence in wording.without_calls(deals.has_deals):
+    for sentence in wording_trust.without_calls(deals.has_deals):
         parts.said(sentence)
     parts.bring_data()
     if answer.outlook is not None:

@@ -377,13 +377,13 @@ class Kept(Embedded):
         kept, query, params = statement
         cells, keys = _required(group.cells), ", ".join(group.told_by)
         changes = " union ".join(f"select {keys} from part.change_of_{table}" for table in group.inputs)
-        told, summed = (
-            " union ".join(f"select {keys} from {place}" for place in places)
-            for places in ([f"kept.main.{kept}"], [f"main.{table}" for table in group.inputs])
-        )
+        for name, places in (("told", [f"kept.main.{kept}"]), ("summed", [f"main.{table}" for table in group.inputs])):
+            every = " union ".join(f"select distinct {keys} from {place}" for place in places)
+            self.con.execute(f"create or replace table part.keys_{name} as {every}")
         self.con.execute(
             f"create or replace table part.changed as {changes} "
-            f"union (({summed}) except ({told})) union (({told}) except ({summed}))"
+            "union (from part.keys_summed except from part.keys_told) "
+            "union (from part.keys_told except from part.keys_summed)"
         )
         self._drop_stale(group)
         self.con.execute(f"delete from kept.main.{kept} where ({keys}) in (select ({keys}) from part.changed)")

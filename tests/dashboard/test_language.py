@@ -46,11 +46,11 @@ import sys
 import dashboard.languages
 dashboard.languages.__path__.append(sys.argv[1])
 from decimal import Decimal
-from dashboard import language, theme, wording, wording_landing, wording_packs
+from dashboard import language, theme, wording, wording_landing, wording_packs, wording_trust
 print(theme.money(None, "USD"))
 print(wording_landing.asked(0.8), wording_landing.how_often(0.8))
 print(wording_packs.forecaster_title("Ann", {"lower": 0.5, "upper": 0.6}, "runs_high"))
-print(wording.VERDICTS["trust"][0], theme.plural(3, "Quartal"), wording.lapse(12))
+print(wording.VERDICTS["trust"][0], theme.plural(3, "Quartal"), wording_trust.lapse(12))
 print(language.say("Why this verdict"), language.say("Every {noun}", noun="Quartal"), language.say("Left in English"))
 """
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard import theme, wording, wording_landing
+from dashboard import theme, wording, wording_landing, wording_trust
 from dashboard.charts.coverage import coverage_strip
 from dashboard.charts.dots import Across, dotplot, stacked
 from pipelines.engine.coverage import coverage_verdict, telling_limits
@@ -126,7 +126,7 @@ def test_what_n_can_tell_is_said(hits: int, count: int, said: str) -> None:
 def test_a_range_that_did_not_hold_is_named_as_the_reason() -> None:
     failed = replace(GROUNDS, held=Held(7, 12, 0.8, 7, 12, "too_narrow"))
     assert (
-        wording.reason("range_failed", FRAME, failed)
+        wording_trust.reason("range_failed", FRAME, failed)
         == "the range held in 7 of 12 quarters only, where 4 in 5 is asked"
     )
 

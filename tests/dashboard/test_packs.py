@@ -20,7 +20,7 @@ import streamlit as st
 from pptx import Presentation
 from pptx.chart.chart import Chart
 
-from dashboard import answers, shelf, theme, wording, wording_packs
+from dashboard import answers, shelf, theme, wording, wording_packs, wording_trust
 from dashboard.charts.waterfall import Step
 from dashboard.filters import Filters
 from dashboard.packs import brief as packs
@@ -218,7 +218,7 @@ def test_page_paper_and_deck_say_the_same_sentences(brief: Any, open_app: Open, 
         assert said in page
         assert said in paper
         assert said in slides
-    reason = " ".join(wording.plain(wording.verdict_reason(trust.verdict, frame, trust.grounds)).split())
+    reason = " ".join(wording.plain(wording_trust.verdict_reason(trust.verdict, frame, trust.grounds)).split())
     for told in (page, flat(facts(found)), slides):
         assert reason.removesuffix(".").lower() in " ".join(told.split()).lower()
 
@@ -242,7 +242,7 @@ def test_paper_holds_the_record_to_the_cent(variant: str, brief: Any, tmp_path: 
 def test_charts_are_native_and_hold_the_record_to_the_cent(variant: str, brief: Any) -> None:
     found = brief(variant)
     slides = slides_of(found)
-    record = next(s for s in slides if s.shapes.title.text_frame.text == wording.record_title(
+    record = next(s for s in slides if s.shapes.title.text_frame.text == wording_trust.record_title(
         found.trust.summary, found.trust.context.noun))  # fmt: skip
     ((_, chart),) = charts([record])
     called, landed = chart.plots[0].series

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import pytest
 
-from dashboard import wording
+from dashboard import wording, wording_forecasters, wording_trust
 from pipelines.engine.expectation import Expectation, RecordSummary, expectation
 from pipelines.engine.freshness import Freshness
 from pipelines.engine.verdict import STATES, Check, Verdict
@@ -39,7 +39,7 @@ EXPECTED = expectation(
     call_amount=Decimal(18700000), estimate=0.9, lower=0.873, upper=0.929, level=0.8, has_history=True
 )
 FRESH = Freshness(datetime.fromisoformat("2026-11-08T09:00"), date(2026, 11, 9), 1, False)
-GROUNDS = wording.Grounds(SUMMARY, EXPECTED, FRESH, caller_count=39, missing_count=1)
+GROUNDS = wording_trust.Grounds(SUMMARY, EXPECTED, FRESH, caller_count=39, missing_count=1)
 
 
 def spaced(text: str) -> str:
@@ -138,7 +138,7 @@ def test_all_or_some(inside: int, total: int, said: str) -> None:
     ],
 )
 def test_verdict_sentence(state: str, reasons: tuple[str, ...], said: str) -> None:
-    assert spaced(wording.verdict_sentence(Verdict(state, reasons), FRAME, GROUNDS)) == said
+    assert spaced(wording_trust.verdict_sentence(Verdict(state, reasons), FRAME, GROUNDS)) == said
 
 
 @pytest.mark.parametrize(
@@ -151,14 +151,14 @@ def test_verdict_sentence(state: str, reasons: tuple[str, ...], said: str) -> No
 )
 def test_the_naive_forecast_is_named_for_what_it_repeats(kind: str, said: str) -> None:
     grounds = replace(GROUNDS, summary=replace(SUMMARY, naive_kind=kind))
-    assert wording.reason("worse_than_naive", FRAME, grounds).startswith(said)
+    assert wording_trust.reason("worse_than_naive", FRAME, grounds).startswith(said)
 
 
 def test_every_code_of_the_engine_has_a_clause() -> None:
     documented = set(re.findall(r"``(\w+)``", inspect.getdoc(Verdict) or "")) - {"state", "STATES", "reasons"}
     assert len(documented) >= 13
     for code in documented:
-        assert len(wording.reason(code, FRAME, GROUNDS)) > 10, code
+        assert len(wording_trust.reason(code, FRAME, GROUNDS)) > 10, code
     assert set(wording.VERDICTS) == set(STATES)
 
 
@@ -167,26 +167,26 @@ def test_every_code_of_the_engine_has_a_clause() -> None:
     [(1, "1 day"), (59, "59 days"), (60, "2 months"), (729, "24 months"), (730, "2 years"), (2_426, "6 years")],
 )
 def test_lapse(days: int, said: str) -> None:
-    assert wording.lapse(days) == said
+    assert wording_trust.lapse(days) == said
 
 
 def test_few_periods_in_the_singular_and_none() -> None:
     one = replace(GROUNDS, summary=replace(SUMMARY, period_count=1))
     none = replace(GROUNDS, summary=replace(SUMMARY, period_count=0))
-    assert wording.reason("few_periods", FRAME, one) == "1 quarter closed with calls at this week, 4 are needed"
-    assert wording.reason("few_periods", FRAME, none).startswith("no quarters closed")
+    assert wording_trust.reason("few_periods", FRAME, one) == "1 quarter closed with calls at this week, 4 are needed"
+    assert wording_trust.reason("few_periods", FRAME, none).startswith("no quarters closed")
 
 
 def test_a_lean_that_has_no_rate_is_not_said_to_need_more_quarters() -> None:
-    assert "needed" not in wording.check_sentence(Check("lean", None), FRAME, GROUNDS)
+    assert "needed" not in wording_trust.check_sentence(Check("lean", None), FRAME, GROUNDS)
     young = replace(GROUNDS, summary=replace(SUMMARY, period_count=3))
-    assert "4 quarters are needed" in wording.check_sentence(Check("lean", None), FRAME, young)
+    assert "4 quarters are needed" in wording_trust.check_sentence(Check("lean", None), FRAME, young)
 
 
 @pytest.mark.parametrize("name", ["lean", "close", "skill", "complete", "fresh"])
 @pytest.mark.parametrize("holds", [True, False, None])
 def test_every_check_is_a_sentence(name: str, holds: bool | None) -> None:
-    sentence = wording.check_sentence(Check(name, holds), FRAME, GROUNDS)
+    sentence = wording_trust.check_sentence(Check(name, holds), FRAME, GROUNDS)
     assert sentence.endswith(".")
     assert sentence[0].isupper() or sentence[0].isdigit()
 
@@ -195,7 +195,7 @@ def test_every_check_is_a_sentence(name: str, holds: bool | None) -> None:
 
 
 def test_one_expected_number_and_the_record_beside_it() -> None:
-    said = wording.expected_sentence(
+    said = wording_trust.expected_sentence(
         EXPECTED, FRAME, summary=SUMMARY, lowest_amount=Decimal(14400000), highest_amount=Decimal(18500000)
     )
     assert spaced(said) == (
@@ -206,7 +206,7 @@ def test_one_expected_number_and_the_record_beside_it() -> None:
 
 
 def test_the_interval_of_the_average_is_never_offered_as_a_range_of_the_quarter() -> None:
-    said = wording.expected_sentence(
+    said = wording_trust.expected_sentence(
         EXPECTED, FRAME, summary=SUMMARY, lowest_amount=Decimal(14400000), highest_amount=Decimal(18500000)
     )
     assert "$16.3M" not in said
@@ -223,7 +223,9 @@ def test_the_interval_of_the_average_is_never_offered_as_a_range_of_the_quarter(
 def test_line_two_without_a_call_or_a_history(status: str, call: Decimal | None, start: str) -> None:
     estimate = 0.9 if status == "no_call" else None
     bare = Expectation(call, estimate, None, None, None, None, None, None, status)
-    said = spaced(wording.expected_sentence(bare, FRAME, summary=SUMMARY, lowest_amount=None, highest_amount=None))
+    said = spaced(
+        wording_trust.expected_sentence(bare, FRAME, summary=SUMMARY, lowest_amount=None, highest_amount=None)
+    )
     assert said.startswith(start)
     assert "here" not in said
 
@@ -231,21 +233,23 @@ def test_line_two_without_a_call_or_a_history(status: str, call: Decimal | None,
 def test_one_past_quarter_is_no_range() -> None:
     one = replace(SUMMARY, period_count=1, inside_count=1, lowest_rate=0.9, highest_rate=0.9)
     bare = Expectation(Decimal(5), None, None, None, None, None, None, None, "not_enough_history")
-    said = spaced(wording.expected_sentence(bare, FRAME, summary=one, lowest_amount=None, highest_amount=None))
+    said = spaced(wording_trust.expected_sentence(bare, FRAME, summary=one, lowest_amount=None, highest_amount=None))
     assert said.endswith("The one past quarter at this week landed at 90 % of the call.")
 
 
 def test_no_past_quarter_says_nothing_of_one() -> None:
     none = replace(SUMMARY, period_count=0, inside_count=0, lowest_rate=None, highest_rate=None)
     bare = Expectation(Decimal(5), None, None, None, None, None, None, None, "not_enough_history")
-    assert "past" not in wording.expected_sentence(bare, FRAME, summary=none, lowest_amount=None, highest_amount=None)
+    assert "past" not in wording_trust.expected_sentence(
+        bare, FRAME, summary=none, lowest_amount=None, highest_amount=None
+    )
 
 
 # Cards, titles, alternative texts
 
 
 def test_cards_state_their_n() -> None:
-    cards = wording.trust_cards(FRAME, summary=SUMMARY, expected=EXPECTED, fresh=FRESH, fair=[True, False, None])
+    cards = wording_trust.trust_cards(FRAME, summary=SUMMARY, expected=EXPECTED, fresh=FRESH, fair=[True, False, None])
     assert [card.value.replace("\u00a0", " ") for card in cards] == ["90 %", "11.0 %", "8 of 12", "1 day"]
     assert "12 quarters" in cards[0].note
     assert "11 quarters" in cards[1].note
@@ -256,7 +260,7 @@ def test_cards_of_a_young_company_show_dashes_not_zeros() -> None:
     young = replace(SUMMARY, period_count=0, fair_count=0, wape_rate=None, naive_wape_rate=None)
     bare = Expectation(None, None, None, None, None, None, None, None, "no_call")
     lost = Freshness(None, date(2026, 11, 9), None, True)
-    cards = wording.trust_cards(FRAME, summary=young, expected=bare, fresh=lost, fair=[])
+    cards = wording_trust.trust_cards(FRAME, summary=young, expected=bare, fresh=lost, fair=[])
     assert [card.value for card in cards] == ["—"] * 4
 
 
@@ -264,13 +268,13 @@ def test_cards_of_a_young_company_show_dashes_not_zeros() -> None:
     ("recent", "earlier", "word"), [(0.05, 0.10, "shrank"), (0.10, 0.05, "grew"), (0.05, 0.0501, "unchanged")]
 )
 def test_trend(recent: float, earlier: float, word: str) -> None:
-    said = wording.trend(replace(SUMMARY, recent_wape_rate=recent, earlier_wape_rate=earlier))
+    said = wording_trust.trend(replace(SUMMARY, recent_wape_rate=recent, earlier_wape_rate=earlier))
     assert said is not None
     assert word in said
 
 
 def test_no_trend_from_too_few() -> None:
-    assert wording.trend(replace(SUMMARY, recent_wape_rate=None)) is None
+    assert wording_trust.trend(replace(SUMMARY, recent_wape_rate=None)) is None
 
 
 @pytest.mark.parametrize(
@@ -289,13 +293,13 @@ def test_no_trend_from_too_few() -> None:
 )
 def test_record_title(total: int, high: int, low: int, said: str) -> None:
     summary = replace(SUMMARY, period_count=total, high_count=high, low_count=low)
-    assert wording.record_title(summary, "quarter") == said
+    assert wording_trust.record_title(summary, "quarter") == said
     assert len(said) <= wording.TITLE_LENGTH
 
 
 def test_record_alt_holds_every_number() -> None:
     rows = [("Q3 2026", Decimal(15_000_000), Decimal(11_500_000), 0.7667)]
-    said = spaced(wording.record_alt(rows, FRAME, EXPECTED))
+    said = spaced(wording_trust.record_alt(rows, FRAME, EXPECTED))
     assert "Q3 2026 called $15.0M, landed $11.5M (30 % high)" in said
     assert said.endswith("Q4 2026 called $18.7M, expected to land at about $16.8M.")
 
@@ -311,12 +315,12 @@ def test_record_alt_holds_every_number() -> None:
     ],
 )
 def test_counts_title(counts: tuple[int, int, int, int], said: str) -> None:
-    assert wording.counts_title(*counts) == said
+    assert wording_forecasters.counts_title(*counts) == said
 
 
 def test_a_title_never_runs_over() -> None:
-    assert len(wording.counts_title(12_345, 12_345, 12_345, 12_345)) <= wording.TITLE_LENGTH
-    assert len(wording.funnel_title(12_345, 20_000, 0.95)) <= wording.TITLE_LENGTH
+    assert len(wording_forecasters.counts_title(12_345, 12_345, 12_345, 12_345)) <= wording.TITLE_LENGTH
+    assert len(wording_forecasters.funnel_title(12_345, 20_000, 0.95)) <= wording.TITLE_LENGTH
 
 
 @pytest.mark.parametrize(
@@ -329,7 +333,7 @@ def test_a_title_never_runs_over() -> None:
     ],
 )
 def test_funnel_title(outside: int, total: int, said: str) -> None:
-    assert wording.funnel_title(outside, total, 0.95) == said
+    assert wording_forecasters.funnel_title(outside, total, 0.95) == said
 
 
 # Forecasters
@@ -337,7 +341,7 @@ def test_funnel_title(outside: int, total: int, said: str) -> None:
 
 def test_no_evidence_is_said_first_with_the_common_lean() -> None:
     said = spaced(
-        wording.differ_sentence(
+        wording_forecasters.differ_sentence(
             "no_evidence",
             FRAME,
             forecaster_count=40,
@@ -347,7 +351,7 @@ def test_no_evidence_is_said_first_with_the_common_lean() -> None:
         )
     )
     assert said.startswith("No evidence that the 40 reps differ. One lean fits all of them: $0.87 of each $1.00 called")
-    assert "by name" in wording.differ_detail("no_evidence", 0.02)
+    assert "by name" in wording_forecasters.differ_detail("no_evidence", 0.02)
 
 
 @pytest.mark.parametrize(
@@ -361,15 +365,19 @@ def test_no_evidence_is_said_first_with_the_common_lean() -> None:
     ],
 )
 def test_first_line_without_a_common_lean(answer: str, count: int, start: str) -> None:
-    said = wording.differ_sentence(answer, FRAME, forecaster_count=count, period_count=2, common=None, layer="rep")
+    said = wording_forecasters.differ_sentence(
+        answer, FRAME, forecaster_count=count, period_count=2, common=None, layer="rep"
+    )
     assert said.startswith(start)
     assert said.endswith(".")
 
 
 def test_the_sentence_of_a_forecaster() -> None:
-    said = wording.forecaster_sentence("Ann", FRAME, estimate=0.82, lower=0.71, upper=0.94, level=0.8, period_count=7)
+    said = wording_forecasters.forecaster_sentence(
+        "Ann", FRAME, estimate=0.82, lower=0.71, upper=0.94, level=0.8, period_count=7
+    )
     assert spaced(said) == "For every $1.00 Ann calls, $0.82 lands (4 times in 5 between $0.71 and $0.94; 7 quarters)."
-    missing = wording.forecaster_sentence(
+    missing = wording_forecasters.forecaster_sentence(
         "Ann", FRAME, estimate=None, lower=None, upper=None, level=None, period_count=1
     )
     assert missing.startswith("1 quarter with a call and a landing: too little")
@@ -388,7 +396,7 @@ def test_the_sentence_of_a_forecaster() -> None:
     ],
 )
 def test_the_word_for_a_forecaster(direction: str, status: str, said: str) -> None:
-    found = wording.forecaster_word(
+    found = wording_forecasters.forecaster_word(
         FRAME,
         direction=direction,
         status=status,
@@ -401,12 +409,12 @@ def test_the_word_for_a_forecaster(direction: str, status: str, said: str) -> No
 
 
 def test_certainty_is_never_claimed() -> None:
-    assert spaced(wording.sure(0.0000001)) == "more than 99 %"
-    assert spaced(wording.sure(0.03)) == "97 %"
+    assert spaced(wording_forecasters.sure(0.0000001)) == "more than 99 %"
+    assert spaced(wording_forecasters.sure(0.03)) == "97 %"
 
 
 def test_no_size_is_put_on_a_record_without_a_landing() -> None:
-    said = wording.forecaster_sentence(
+    said = wording_forecasters.forecaster_sentence(
         "Ann", FRAME, estimate=0.2, lower=0.1, upper=0.4, level=0.8, period_count=6, status="nothing_landed"
     )
     assert said.startswith("Nothing of what Ann called in 6 quarters landed;")
@@ -415,26 +423,26 @@ def test_no_size_is_put_on_a_record_without_a_landing() -> None:
 
 def test_what_landed_uncalled_is_remarked_on() -> None:
     facts = {"own_weight_rate": 0.7, "called": 5, "expected": 6, "noun": "quarter"}
-    said = spaced(wording.forecaster_facts("Ann", **facts, unforecast_rate=0.156))
+    said = spaced(wording_forecasters.forecaster_facts("Ann", **facts, unforecast_rate=0.156))
     assert said.endswith("A call was made in 5 of 6 quarters. 16 % of what landed came in quarters called at zero.")
-    assert "called at zero" not in wording.forecaster_facts("Ann", **facts)
+    assert "called at zero" not in wording_forecasters.forecaster_facts("Ann", **facts)
 
 
 def test_who_is_drawn_and_who_is_not() -> None:
-    assert wording.shown_of(38, 38, listed=38, ranked=True, departed=0) == ""
-    said = wording.shown_of(60, 1_998, listed=2_000, ranked=True, departed=1)
+    assert wording_forecasters.shown_of(38, 38, listed=38, ranked=True, departed=0) == ""
+    said = wording_forecasters.shown_of(60, 1_998, listed=2_000, ranked=True, departed=1)
     assert said == (
         "The 30 lowest and 30 highest of 1,998 are drawn; the table has all. 2 have too short a record to draw. "
         "1 who has left counts in the pool and is not listed."
     )
-    assert "by name" in wording.shown_of(60, 70, listed=70, ranked=False, departed=0)
+    assert "by name" in wording_forecasters.shown_of(60, 70, listed=70, ranked=False, departed=0)
 
 
 def test_deals_alone() -> None:
-    assert spaced(wording.open_deals(1, Decimal(5_000), 0, None, "USD")) == (
+    assert spaced(wording_forecasters.open_deals(1, Decimal(5_000), 0, None, "USD")) == (
         "What is known: 1 deal is open worth $5.00K; none is past its close date."
     )
-    assert "3 ($2.00M) are past" in wording.open_deals(9, Decimal(9_000_000), 3, Decimal(2_000_000), "USD")
+    assert "3 ($2.00M) are past" in wording_forecasters.open_deals(9, Decimal(9_000_000), 3, Decimal(2_000_000), "USD")
 
 
 # Manner
@@ -465,12 +473,14 @@ def test_minus_is_a_real_minus() -> None:
             "missing_count": 0,
         }
     ]
-    (cells,) = wording.record_rows(rows, "USD", callers=True)
+    (cells,) = wording_forecasters.record_rows(rows, "USD", callers=True)
     assert cells[3] == "−$1.00"
-    assert len(cells) == 1 + len(wording.RECORD_COLUMNS)
+    assert len(cells) == 1 + len(wording_forecasters.RECORD_COLUMNS)
 
 
 def test_what_a_word_takes_follows_the_policy() -> None:
-    said = wording.what_a_word_takes(replace(DEFAULT_POLICY, min_periods_label=9, flag_mean_lfsr=0.1), "month")
+    said = wording_forecasters.what_a_word_takes(
+        replace(DEFAULT_POLICY, min_periods_label=9, flag_mean_lfsr=0.1), "month"
+    )
     assert "under 9 closed months" in said
     assert "1 in 10" in said
