@@ -1,7 +1,8 @@
-"""Results in words: every sentence, label, title and alternative text about numbers, in English.
+"""Results in words: what the sentences of every page share; each page's own are in ``wording_<page>``.
 
-Another language is another module with these names. Functions are pure and take engine results or plain values.
-Sentences mark what is bold with ``BOLD``; ``markdown`` turns one into safe Markdown, ``plain`` strips it.
+English; what another language says instead is taken at the end of each module (``language``). Functions are pure and
+take engine results or plain values. Sentences mark what is bold with ``BOLD``; ``markdown`` turns one into safe
+Markdown, ``plain`` strips it.
 
 How a lean is put: a landing rate R (what lands ÷ what was called) means that the call exceeds what lands by 1 ÷ R − 1.
 "Calls run high by 12–24 %" is that share, the house sign of error ÷ actual. A lean is a number, never a motive.

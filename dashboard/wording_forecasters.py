@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
-from decimal import Decimal
 from typing import Any
 
 from dashboard import language, theme
-from dashboard.wording import CATEGORIES, HORIZONS, LAYERS, Frame, asked, bold, how_often, lean_point, lean_range, short
+from dashboard.wording import CATEGORIES, HORIZONS, LAYERS, Frame, asked, bold, how_often, lean_range, short
 from pipelines.policy import Policy
 
 
@@ -171,29 +170,6 @@ def forecaster_sentence(
     )
 
 
-def context_line(
-    frame: Frame,
-    *,
-    layer: str,
-    category: str,
-    scope_name: str,
-    days_left: int | None,
-    as_of: str,
-    quota: Decimal | None,
-) -> str:
-    """Period, horizon, as-of, whose calls, currency: what every tile below it is of."""
-    of = f"{frame.period_label} {CATEGORIES[category]} call" if frame.period_label else f"{CATEGORIES[category]} call"
-    parts = [f"{of.capitalize() if not frame.period_label else of}, week {frame.week}"]
-    if days_left is not None:
-        parts.append(f"{theme.plural(days_left, 'day')} to go" if days_left else "the last day")
-    parts += [f"{LAYERS[layer][1]}, {scope_name}", f"as of {as_of}"]
-    if frame.currency != theme.NO_CURRENCY:
-        parts.append(f"in {frame.currency}")
-    if quota is not None:
-        parts.append(f"quota {theme.money(quota, frame.currency)}")
-    return " · ".join(parts)
-
-
 def lock_line(frame: Frame, layer: str, category: str, scope_name: str, as_of: str) -> str:
     """What the Forecasters pages are of: closed periods, at the lock week."""
     parts = [
@@ -204,49 +180,6 @@ def lock_line(frame: Frame, layer: str, category: str, scope_name: str, as_of: s
     if frame.currency != theme.NO_CURRENCY:
         parts.append(f"in {frame.currency}")
     return " · ".join(parts)
-
-
-def record_caption(frame: Frame, *, shown: int, total: int) -> str:
-    """What the marks of the track record mean."""
-    latest = f" The latest {shown} of {total} {frame.noun}s." if shown < total else ""
-    zone = theme.percent(frame.fair_zone)
-    return (
-        f"Outline: called at week {frame.week}. Solid: landed. Below, the call against what landed, %: "
-        f"above 0 it ran high; the shade is within {zone}.{latest}"
-    )
-
-
-RECORD_COLUMNS = ("Called", "Landed", "Call − landed", "Lands at", "The call ran", "Callers")
-
-
-def record_rows(rows: Iterable[Mapping[str, Any]], currency: str, *, callers: bool) -> list[list[str]]:
-    """Cells of the record's table: the period, then ``RECORD_COLUMNS`` (without callers for one forecaster)."""
-    cells = []
-    for row in rows:
-        missing = f" ({theme.count(row['missing_count'])} missing)" if row["missing_count"] else ""
-        cells.append(
-            [
-                str(row["label"]),
-                theme.money_full(row["call_amount"], currency),
-                theme.money_full(row["landed_amount"], currency),
-                theme.money_full(row["error_amount"], currency, signed=True),
-                theme.percent(row["landing_rate"], 1),
-                lean_point(row["landing_rate"]),
-                *([theme.count(row["caller_count"]) + missing] if callers else []),
-            ]
-        )
-    return cells
-
-
-def open_deals(count: int, amount: Decimal | None, late_count: int, late_amount: Decimal | None, currency: str) -> str:
-    """What deals alone can say of the number: how much is open, and how much of it cannot close as dated."""
-    worth = f" worth {bold(theme.money(amount, currency))}" if amount is not None else ""
-    verb = "is" if count == 1 else "are"
-    said = f"{bold('What is known:')} {theme.plural(count, 'deal')} {verb} open{worth}"
-    if late_count == 0:
-        return f"{said}; none is past its close date."
-    stale = f" ({theme.money(late_amount, currency)})" if late_amount is not None else ""
-    return f"{said}; {theme.count(late_count)}{stale} {'is' if late_count == 1 else 'are'} past the close date stated."
 
 
 def differ_detail(answer: str, between_sd: float | None) -> str:

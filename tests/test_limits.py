@@ -115,6 +115,9 @@ def test_what_does_not_fit_into_what_measuring_leaves_has_the_whole_limit(
         with pytest.raises(duckdb.OutOfMemoryException):
             engine.con.execute(many).fetchall()
         assert engine.frame(f"select length(said) as size from ({many}) as all_of_it")["size"].item() > 40_000_000
+        engine.make("made", f"select length(said) as size from ({many}) as all_of_it")
+        engine.add("made", f"select length(said) as size from ({many}) as all_of_it")
+        assert engine.frame("select count(*) as n, min(size) as least from made").row(0) == (2, 52_888_890)
         assert engine.frame("select current_setting('memory_limit') as held")["held"].item() == "19.0 MiB"
     finally:
         engine.close()

@@ -193,7 +193,7 @@ def _record(brief: Brief) -> dict[str, Any] | None:
             )
         ),
         "alt": printable(wording_trust.record_alt(called, frame, trust.expected)),
-        "caption": wording_forecasters.record_caption(frame, shown=shown.height, total=trust.record.height),
+        "caption": wording_trust.record_caption(frame, shown=shown.height, total=trust.record.height),
     }
 
 

@@ -54,7 +54,7 @@ def context_line(answer: TrustAnswer) -> str:
     context, as_of = answer.context, theme.instant(answer.context.as_of_at)
     if not answer.has_calls:
         return wording_trust.bare_line(context.frame, as_of)
-    return wording_forecasters.context_line(
+    return wording_trust.context_line(
         context.frame,
         layer=context.layer,
         category=context.category,
@@ -83,7 +83,7 @@ def second_lines(answer: TrustAnswer) -> list[str]:
     known = []
     if deals.open_count:
         known = [
-            wording_forecasters.open_deals(
+            wording_trust.open_deals(
                 deals.open_count,
                 deals.open_amount,
                 deals.past_due_count,

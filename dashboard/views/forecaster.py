@@ -113,7 +113,7 @@ def _record(answer: ForecasterAnswer) -> None:
             shown.select("label", "call_amount", "landed_amount", "landing_rate").rows(), frame, None
         ),
         key="own-record",
-        caption=wording_forecasters.record_caption(frame, shown=shown.height, total=answer.record.height),
+        caption=wording_trust.record_caption(frame, shown=shown.height, total=answer.record.height),
         nested=True,
     )
 
@@ -138,9 +138,9 @@ def _table(answer: ForecasterAnswer) -> None:
     noun = answer.context.noun
     columns = (
         Column(noun.capitalize()),
-        *(Column(name, is_number=True) for name in wording_forecasters.RECORD_COLUMNS[:-1]),
+        *(Column(name, is_number=True) for name in wording_trust.RECORD_COLUMNS[:-1]),
     )
-    rows = wording_forecasters.record_rows(
+    rows = wording_trust.record_rows(
         answer.record.reverse().iter_rows(named=True), answer.context.currency, callers=False
     )
     with st.expander(say("Every {noun} at week {week}, to the cent", noun=noun, week=answer.context.week)):

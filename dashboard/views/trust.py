@@ -10,7 +10,6 @@ from dashboard import (
     tables,
     theme,
     wording,
-    wording_forecasters,
     wording_landing,
     wording_record,
     wording_trust,
@@ -72,7 +71,7 @@ def _with_outlook(answer: TrustAnswer, found: Outlook, filters: Filters) -> None
 
 def _verdict(answer: TrustAnswer) -> None:
     context, frame = answer.context, answer.context.frame
-    line = wording_forecasters.context_line(
+    line = wording_trust.context_line(
         frame,
         layer=context.layer,
         category=context.category,
@@ -152,7 +151,7 @@ def _record(answer: TrustAnswer) -> None:
             shown.select("label", "call_amount", "landed_amount", "landing_rate").rows(), frame, answer.expected
         ),
         key="record",
-        caption=wording_forecasters.record_caption(frame, shown=shown.height, total=answer.record.height),
+        caption=wording_trust.record_caption(frame, shown=shown.height, total=answer.record.height),
     )
     parts.how_computed(expectation.record, expectation.summarise)
     _table(answer)
@@ -254,9 +253,9 @@ def _table(answer: TrustAnswer) -> None:
     frame = answer.context.frame
     columns = (
         Column(frame.noun.capitalize()),
-        *(Column(name, is_number=True) for name in wording_forecasters.RECORD_COLUMNS),
+        *(Column(name, is_number=True) for name in wording_trust.RECORD_COLUMNS),
     )
-    rows = wording_forecasters.record_rows(
+    rows = wording_trust.record_rows(
         answer.record.reverse().iter_rows(named=True), answer.context.currency, callers=True
     )
     with st.expander(say("Every {noun} at week {week}, to the cent", noun=frame.noun, week=frame.week)):
@@ -266,7 +265,7 @@ def _table(answer: TrustAnswer) -> None:
 def _without_calls(answer: TrustAnswer, filters: Filters) -> None:
     deals = answer.deals
     if deals.open_count:
-        sentence = wording_forecasters.open_deals(
+        sentence = wording_trust.open_deals(
             deals.open_count,
             deals.open_amount,
             deals.past_due_count,

@@ -196,8 +196,13 @@ class Naive:
         """Student-t predictive on the log scale around the naive forecast; None without a spread."""
         if self.amount is None or self.log_sd is None:
             return None
-        amount: Floats = self.amount * np.exp(self.log_sd * special.stdtrit(self.df, np.asarray(level, dtype=float)))
-        return amount
+        return _on_log_scale(self.amount, self.log_sd, special.stdtrit(self.df, np.asarray(level, dtype=float)))
+
+
+def _on_log_scale(amount: Floats | float, log_sd: Floats | float, t: Floats) -> Floats:
+    """Quantiles around ``amount``; ``t`` those of the Student distribution."""
+    quantiles: Floats = amount * np.exp(log_sd * t)
+    return quantiles
 
 
 def naive_forecast(actuals: npt.ArrayLike, season: int = 4) -> Naive:
@@ -230,6 +235,7 @@ class _Points:
 
 def _naive_points(history: Floats, season: int) -> _Points:
     """``history``: series × periods, oldest first, nan where unknown."""
+    history = np.where(np.isfinite(history), history, np.nan)
     count, length = history.shape
     amount = np.full((count, length + 1), np.nan)
     kind = np.full((count, length + 1), KINDS.index("none"))
@@ -332,6 +338,7 @@ def naive_crps(actuals: pl.DataFrame, *, season: int = 4) -> pl.DataFrame:
     """
     ordered = actuals.select("scope", "period_start_on", "actual_amount").sort("scope", "period_start_on")
     landed = ordered["actual_amount"].cast(pl.Float64).fill_null(np.nan).to_numpy()
+    landed = np.where(np.isfinite(landed), landed, np.nan)
     lengths = ordered.group_by("scope", maintain_order=True).len()["len"].cast(pl.Int64).to_numpy()
     first = np.cumsum(lengths) - lengths
     amount, spread = np.full(ordered.height, np.nan), np.full(ordered.height, np.nan)
@@ -349,7 +356,7 @@ def naive_crps(actuals: pl.DataFrame, *, season: int = 4) -> pl.DataFrame:
         level = np.arange(1, 100) / 100
         student = {df: special.stdtrit(df, level) for df in np.unique(count[told]).tolist()}
         t = np.stack([student[df] for df in count[told].tolist()])
-        quantiles = amount[told, None] * np.exp(spread[told, None] * t)
+        quantiles = _on_log_scale(amount[told, None], spread[told, None], t)
         score[told] = weighted_interval_score(landed[told], level, quantiles).total
     return ordered.with_columns(
         pl.Series("naive_amount", amount).fill_nan(None),

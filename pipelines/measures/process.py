@@ -1,4 +1,4 @@
-"""The process of forecasting and the pipeline under it, measured: one call of the publisher, eight tables."""
+"""The process of forecasting and the pipeline under it, measured: one call of the publisher."""
 
 from __future__ import annotations
 
@@ -65,7 +65,8 @@ def process_tables(
     odds: pl.DataFrame | None = None,
 ) -> dict[str, pl.DataFrame]:
     """``value_added``, ``overrides``, ``override_summary``, ``probability_calibration``, ``leaks``, ``rate_stability``,
-    ``rationality`` and ``pipeline_health`` of one prepared history.
+    ``rationality`` and ``pipeline_health`` of one prepared history; how deals end (``outcome_tables``) and what was
+    restated (``restatements``).
 
     ``tables``: the prepared ones. ``model``: the model's own forecasts at past weeks, as ``ladder_calls`` takes them;
     ``odds``: the chances it gave each deal at past lock weeks, as ``chances`` takes them.
@@ -92,12 +93,13 @@ def process_tables(
     )
     shown = (pl.col("scope") == COMPANY_SCOPE) | (pl.col("week_of_period") == policy.lock_week)
     with ThreadPoolExecutor(max_workers=1) as beside:
-        # Thousands of small comparisons of calls, while the deals are fetched and counted.
+        # Thousands of small comparisons of calls, while the deals are fetched and counted. It alone: what fits models
+        # silences their warnings, and Python silences them for every thread at once.
         added = beside.submit(value_added, calls.filter(shown), policy)
         ledger = override_ledger(calls.filter(shown))
         lives = deal_lives(prepared, policy, columns=LIVES)
         exits = stage_exits(prepared)
-        rates = beside.submit(rate_stability, outcome_rates(lives, exits, closed), policy, periods_per_year=per_year)
+        rates = outcome_rates(lives, exits, closed)
         health = pipeline_health(_book(prepared, tables, policy, lives=lives, exits=exits), policy)
         del exits
         outcomes = outcome_tables(prepared, lives, tables["scopes"], closed, policy)
@@ -119,7 +121,7 @@ def process_tables(
             **restatements(prepared, tables["periods"]),
             "rate_stability": pl.concat(
                 [
-                    rates.result(),
+                    rate_stability(rates, policy, periods_per_year=per_year),
                     coverage_stability(needed, policy, periods_per_year=per_year),
                     duration_stability(cycles, policy, periods_per_year=per_year),
                 ]

@@ -21,20 +21,33 @@ class Aside:
     paths: Mapping[str, Path]
 
     def take(self, *names: str) -> dict[str, pl.DataFrame]:
-        """These frames, or all of them where none is named; they can be taken again."""
-        return {name: pl.read_ipc(self.paths[name]) for name in names or self.paths}
+        """These frames, or all of them where none is named; they can be taken again.
+
+        Errors: WorkspaceError where a file is gone or damaged.
+        """
+        try:
+            return {name: pl.read_ipc(self.paths[name]) for name in names or self.paths}
+        except (OSError, pl.exceptions.ComputeError) as error:
+            raise WorkspaceError(
+                f"What was measured and put aside cannot be read again: {_first_line(error)}.",
+                "Look after the workspace's disk, and publish again.",
+            ) from error
 
 
 def put_aside(frames: Mapping[str, pl.DataFrame], folder: Path) -> Aside:
-    """Write every frame to a file in ``folder``, whose owner removes it. Errors: WorkspaceError on a full disk."""
+    """Write every frame to a file in ``folder``, whose owner removes it. Errors: WorkspaceError if it fails."""
     paths = {name: folder / f"{name}.aside" for name in frames}
     for name, frame in frames.items():
         try:
             # Texts one after the other, as Arrow wrote them first: those that nobody points at any more stay behind.
             frame.write_ipc(paths[name], compression="lz4", compat_level=pl.CompatLevel.oldest())
-        except (OSError, pl.exceptions.ComputeError) as error:
+        except OSError as error:
             raise WorkspaceError(
-                f"What was measured cannot be put on the disk of {folder.parent}: {str(error).splitlines()[0][:200]}.",
-                "Make room and publish again.",
+                f"What was measured cannot be put on the disk of {folder.parent}: {_first_line(error)}.",
+                "Make room or change the folder's permissions, and publish again.",
             ) from error
     return Aside(paths)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

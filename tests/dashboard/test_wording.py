@@ -439,10 +439,10 @@ def test_who_is_drawn_and_who_is_not() -> None:
 
 
 def test_deals_alone() -> None:
-    assert spaced(wording_forecasters.open_deals(1, Decimal(5_000), 0, None, "USD")) == (
+    assert spaced(wording_trust.open_deals(1, Decimal(5_000), 0, None, "USD")) == (
         "What is known: 1 deal is open worth $5.00K; none is past its close date."
     )
-    assert "3 ($2.00M) are past" in wording_forecasters.open_deals(9, Decimal(9_000_000), 3, Decimal(2_000_000), "USD")
+    assert "3 ($2.00M) are past" in wording_trust.open_deals(9, Decimal(9_000_000), 3, Decimal(2_000_000), "USD")
 
 
 # Manner
@@ -473,9 +473,9 @@ def test_minus_is_a_real_minus() -> None:
             "missing_count": 0,
         }
     ]
-    (cells,) = wording_forecasters.record_rows(rows, "USD", callers=True)
+    (cells,) = wording_trust.record_rows(rows, "USD", callers=True)
     assert cells[3] == "−$1.00"
-    assert len(cells) == 1 + len(wording_forecasters.RECORD_COLUMNS)
+    assert len(cells) == 1 + len(wording_trust.RECORD_COLUMNS)
 
 
 def test_what_a_word_takes_follows_the_policy() -> None:

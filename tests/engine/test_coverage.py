@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from pathlib import Path
 
 import numpy as np
@@ -284,36 +285,67 @@ def test_two_looks_at_one_period_are_refused() -> None:
     assert coverage(weeks)["period_count"].to_list() == [8, 8]
 
 
-def test_naive_scores_of_many_scopes_are_those_of_each_by_itself() -> None:
-    """Histories of unequal length, with gaps, zeros and scopes that never won anything, against one at a time."""
+def slow_naive(history: list[float], season: int) -> tuple[float | None, str]:
+    """One series, by loops: the same period a year before × what the latest year grew, else the last period."""
+    n = len(history)
+    if n >= season and math.isfinite(history[n - season]):
+        years = min(season, n - season)
+        pairs = [(history[n - back], history[n - back - season]) for back in range(1, years + 1)]
+        known = [(now, then) for now, then in pairs if math.isfinite(now) and math.isfinite(then)]
+        base = sum(then for _, then in known)
+        growth = sum(now for now, _ in known) / base if base > 0 else 1.0
+        return history[n - season] * growth, "same_period_last_year"
+    if n and math.isfinite(history[-1]):
+        return history[-1], "last_period"
+    return None, "none"
+
+
+def slow_score(history: list[float], actual: float, season: int) -> float | None:
+    amount, kind = slow_naive(history, season)
+    if amount is None or not math.isfinite(actual):
+        return None
+    errors = []
+    for end in range(1, len(history)):
+        point, way = slow_naive(history[:end], season)
+        if way == kind and point is not None and point > 0 and history[end] > 0:
+            errors.append(math.log(history[end] / point))
+    if len(errors) < 3:
+        return abs(actual - amount)
+    sd = math.sqrt(sum(error**2 for error in errors) / len(errors))
+    quantiles = amount * np.exp(sd * stats.t.ppf(QUANTILES, len(errors)))
+    return float(
+        np.mean([2 * max(q * (actual - x), (q - 1) * (actual - x)) for q, x in zip(QUANTILES, quantiles, strict=True)])
+    )
+
+
+@pytest.mark.parametrize("season", [4, 12])
+def test_naive_scores_of_many_scopes_are_those_of_slow_loops(season: int) -> None:
+    """Histories of unequal length, with gaps, zeros and scopes of which nothing is known, one at a time by loops."""
     rng = np.random.default_rng(11)
-    series = {f"scope {number:02d}": rng.gamma(2.0, 50.0, size=rng.integers(1, 15)).round(2) for number in range(40)}
+    series = {f"scope {number:02d}": rng.gamma(2.0, 50.0, size=rng.integers(1, 30)).round(2) for number in range(40)}
     for place, history in enumerate(series.values()):
         history[rng.random(len(history)) < (0.0, 0.1, 0.4, 1.0)[place % 4]] = (np.nan, 0.0)[place % 2]
     rows = [
-        (scope, dt.date(2020 + place // 4, 3 * (place % 4) + 1, 1), None if np.isnan(actual) else actual)
+        (scope, dt.date(2020, 1, 1) + dt.timedelta(days=91 * place), None if np.isnan(actual) else actual)
         for scope, history in series.items()
         for place, actual in enumerate(history)
     ]
     schema = {"scope": pl.String, "period_start_on": pl.Date, "actual_amount": pl.Float64}
-    told = naive_crps(pl.DataFrame(rows, schema=schema, orient="row").sample(fraction=1.0, shuffle=True, seed=1))
+    frame = pl.DataFrame(rows, schema=schema, orient="row").sample(fraction=1.0, shuffle=True, seed=1)
+    told = naive_crps(frame, season=season)
     assert told.select("scope", "period_start_on").rows() == [row[:2] for row in rows]
     kinds = set()
     for scope, history in series.items():
         found = told.filter(pl.col("scope") == scope).rows(named=True)
-        for place, (actual, row) in enumerate(zip(history, found, strict=True)):
-            said = naive_forecast(history[:place])
-            quantiles = said.quantiles(QUANTILES)
-            kinds.add((said.kind, quantiles is None))
-            assert (row["naive_kind"], row["naive_amount"]) == (said.kind, said.amount)
-            if said.amount is None or np.isnan(actual):
-                assert row["naive_crps"] is None
-            elif quantiles is None:
-                assert row["naive_crps"] == abs(actual - said.amount)
-            else:
-                score = weighted_interval_score([actual], QUANTILES, quantiles[None, :]).total[0]
-                assert row["naive_crps"] == pytest.approx(score, rel=1e-12)
-    assert len(kinds) == 5, "with and without a spread of its own, by the year before, by the last period, and none"
+        for place, (actual, row) in enumerate(zip(history.tolist(), found, strict=True)):
+            before = history.tolist()[:place]
+            amount, kind = slow_naive(before, season)
+            kinds.add(kind)
+            assert row["naive_kind"] == kind
+            assert row["naive_amount"] == (None if amount is None else pytest.approx(amount, rel=1e-12))
+            score = slow_score(before, actual, season)
+            assert row["naive_crps"] == (None if score is None else pytest.approx(score, rel=1e-9, abs=1e-9))
+    assert len(kinds) == 3
 
 
 def test_a_missing_naive_stays_missing() -> None:

@@ -30,7 +30,7 @@ class Engine(Protocol):
 
     def make_of_each(self, table: str, query: str, inputs: Sequence[str], params: Params | None = None) -> None:
         """As ``make``, of a query whose every row rests on one opportunity's rows of ``inputs``: the engine may make it
-        some opportunities at a time. The first of ``inputs`` has few rows per opportunity."""
+        some opportunities at a time. The first of ``inputs`` has few rows per opportunity, and all of these."""
 
     def add(self, table: str, query: str, params: Params | None = None) -> None:
         """Append a query's rows to a table, by position."""

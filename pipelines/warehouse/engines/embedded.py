@@ -57,7 +57,7 @@ class Embedded:
         return cls(con)
 
     def make(self, table: str, query: str, params: Params | None = None) -> None:
-        self.con.execute(f"create table {table} as {query}", dict(params or {}))
+        self._with_room(partial(self.con.execute, f"create table {table} as {query}", dict(params or {})))
 
     def make_of_each(self, table: str, query: str, inputs: Sequence[str], params: Params | None = None) -> None:
         batches = -(-int(self.one(f"select count(*) from {inputs[0]}")) // BATCH)
@@ -65,17 +65,19 @@ class Embedded:
             self.make(table, query, params)
             return
         self.con.execute("create schema if not exists batch")
-        for number, where in enumerate(self.ranges(inputs[0], batches)):
+        try:
+            for number, where in enumerate(self.ranges(inputs[0], batches)):
+                for name in inputs:
+                    self.con.execute(f"create or replace view batch.{name} as select * from main.{name} where {where}")
+                verb = f"create or replace table main.{table} as" if number == 0 else f"insert into main.{table}"
+                with self.looking_at("batch, main"):
+                    self._with_room(partial(self.con.execute, f"{verb} {query}", dict(params or {})))
+        finally:
             for name in inputs:
-                self.con.execute(f"create or replace view batch.{name} as select * from main.{name} where {where}")
-            verb = f"create table main.{table} as" if number == 0 else f"insert into main.{table}"
-            with self.looking_at("batch, main"):
-                self._with_room(partial(self.con.execute, f"{verb} {query}", dict(params or {})))
-        for name in inputs:
-            self.con.execute(f"drop view batch.{name}")
+                self.con.execute(f"drop view if exists batch.{name}")
 
     def add(self, table: str, query: str, params: Params | None = None) -> None:
-        self.con.execute(f"insert into {table} {query}", dict(params or {}))
+        self._with_room(partial(self.con.execute, f"insert into {table} {query}", dict(params or {})))
 
     def show(self, view: str, query: str) -> None:
         self.con.execute(f"create or replace view {view} as {query}")
