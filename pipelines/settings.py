@@ -172,8 +172,8 @@ _PLAUSIBLE: dict[str, tuple[Callable[[object], bool], str]] = {
     "actual_source": (lambda value: value in ACTUAL_SOURCES, f"Use one of {', '.join(ACTUAL_SOURCES)}"),
     "company_name": (_is_text, "Write the name in quotation marks"),
     "memory_limit": (
-        lambda value: _is_text(value, r"\d+(\.\d+)? ?([KMGT]i?B|%)"),
-        "Write a size in quotation marks, for example 4GB",
+        lambda value: _is_text(value, r"\d{1,9}(\.\d+)? ?[KMGT]i?B|(\d{1,2}(\.\d+)?|100) ?%"),
+        "Write a size in quotation marks, for example 4GB or 40%",
     ),
     "threads": (lambda value: _is_whole(value, 1, 1024), "Use a whole number from 1"),
     "spill_directory": (_is_text, "Write the folder in quotation marks"),

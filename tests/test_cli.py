@@ -258,6 +258,8 @@ def test_what_was_rejected_or_left_out_is_said_with_its_money(tmp_path: Path) ->
     ("stated", "problem"),
     [
         ('memory_limit = "lots"', "memory_limit is 'lots'"),
+        ('memory_limit = "200%"', "memory_limit is '200%'"),
+        ('memory_limit = "99999999999TB"', "memory_limit is '99999999999TB'"),
         ('threads = "two"', "threads is 'two'"),
         ("threads = 0", "threads is 0"),
         ("reporting_currency = 5", "reporting_currency is 5"),

@@ -17,6 +17,7 @@ from pipelines.runs import publish
 from pipelines.settings import Settings, Workspace
 from pipelines.warehouse import editions
 from pipelines.warehouse.engines import embedded
+from pipelines.warehouse.store import connect
 from tests.warehouse_help import land, prepared
 
 DEAL = {
@@ -50,6 +51,28 @@ def test_a_memory_limit_that_is_too_small_is_said_and_changes_nothing(workspace:
     assert "memory_limit" in caught.value.remedy
     assert editions.current_id(workspace) == ref.edition_id
     assert left_behind(workspace) == []
+
+
+@pytest.mark.parametrize("stated", ["a file", "a file/deeper"])
+def test_a_folder_to_spill_to_that_cannot_be_is_named_and_the_landing_is_not_blamed(
+    workspace: Workspace, stated: str
+) -> None:
+    ref = publish(workspace, Silent())
+    (workspace.root / "a file").write_text("")
+    workspace.settings_file.write_text(f'spill_directory = "{workspace.root / stated}"\n')
+    with pytest.raises(WorkspaceError) as caught:
+        publish(workspace, Silent())
+    assert "spill_directory" in caught.value.problem
+    assert "spill_directory" in caught.value.remedy
+    assert "landing" not in caught.value.problem
+    assert editions.current_id(workspace) == ref.edition_id
+    assert left_behind(workspace) == []
+
+
+def test_a_folder_to_spill_to_that_is_not_there_yet_is_made(workspace: Workspace) -> None:
+    folder = workspace.root / "spill" / "deeper"
+    connect(workspace.landing, Settings(spill_directory=str(folder))).close()
+    assert folder.is_dir()
 
 
 def test_the_usual_memory_limit_is_a_share_of_what_the_machine_or_its_container_has(

@@ -92,6 +92,32 @@ def test_tables_reach_the_engine_in_the_order_of_their_grain(tmp_path: Path) -> 
         assert rows.equals(rows.sort(GRAINS[name], nulls_last=True, maintain_order=True)), name
 
 
+def test_a_file_that_was_refused_changes_no_number(tmp_path: Path) -> None:
+    """Draws come from seeds that no file can move: what did not land may be told, and nothing else."""
+    chance = random.Random(7)
+    deals, changes = [], []
+    for number in range(120):
+        month, rate = 3 * (number % 4) + 1, chance.choice([0.1, 0.5, 0.9])
+        stage = "Closed Won" if chance.random() < rate else "Closed Lost"
+        closed_on = f"2025-{month + 1:02d}-20"
+        deals.append(f"o{number},r{number % 5},2025-{month:02d}-05,{closed_on},{stage},100,{rate}\n")
+        changes.append(f"o{number},{closed_on}T10:00:00Z,stage,Proposal,{stage}\n")
+    workspace = _bring(
+        tmp_path,
+        {
+            "opportunities": _DEALS.strip() + ",probability_rate\n" + "".join(deals),
+            "opportunity_history": "opportunity_id,changed_at,field,old_value,new_value\n" + "".join(changes),
+        },
+    )
+    before = runs.publish(workspace, Silent())
+    (tmp_path / "nothing.csv").write_text("")
+    assert [report.status for report in runs.ingest(workspace, [tmp_path / "nothing.csv"], Silent())] == ["failed"]
+    after = runs.publish(workspace, Silent())
+    assert editions.read(before, "probability_calibration")["band_upper"].drop_nulls().len() > 0
+    for name in PUBLISHED_TABLES.keys() - {"edition", "inputs"}:
+        assert editions.read(before, name).equals(editions.read(after, name)), name
+
+
 def test_a_workspace_that_may_not_be_written_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     workspace = _bring(tmp_path, THIN["one open deal, no closed period"])
 

@@ -43,6 +43,9 @@ STABLE_DRIFT = 0.20
 DRIFT_LEVEL = 0.90
 """A 90 % interval inside the zone is a 5 % equivalence test on each side."""
 
+LARGEST_LOG = 700.0
+"""Just under the largest logarithm whose number a float holds."""
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -121,13 +124,18 @@ def _times(part: pl.DataFrame, periods_per_year: int) -> Floats:
 def _drift_columns(drift: dispersion.Drift | None, periods_per_year: int, sign: int = 1) -> Row:
     if drift is None:
         return {"drift_rate": None, "drift_lower": None, "drift_upper": None, "drift_p_value": None}
-    ends = sorted(float(np.expm1(sign * end * periods_per_year)) for end in drift.interval(DRIFT_LEVEL))
+    lower, upper = sorted(sign * end for end in drift.interval(DRIFT_LEVEL))
     return {
-        "drift_rate": float(np.expm1(sign * drift.slope * periods_per_year)),
-        "drift_lower": ends[0],
-        "drift_upper": ends[1],
+        "drift_rate": _growth(sign * drift.slope * periods_per_year),
+        "drift_lower": _growth(lower * periods_per_year),
+        "drift_upper": _growth(upper * periods_per_year),
         "drift_p_value": drift.p_value,
     }
+
+
+def _growth(log_change: float) -> float | None:
+    """Relative change; None beyond any number: periods in which nearly nothing landed leave a line without a bound."""
+    return float(np.expm1(log_change)) if log_change < LARGEST_LOG else None
 
 
 def _conclude(common: Row, *, is_enough: bool, left_over_p_value: float | None) -> Row:

@@ -9,6 +9,7 @@ import polars as pl
 
 from pipelines.engine.calibration import probability_calibration
 from pipelines.engine.health import Book, pipeline_health, tells_pushes
+from pipelines.engine.landing import seed_of
 from pipelines.engine.leaks import leaks
 from pipelines.engine.overrides import override_ledger, override_summary
 from pipelines.engine.rationality import rationality
@@ -113,7 +114,7 @@ def process_tables(
         return {
             "overrides": ledger,
             "override_summary": override_summary(ledger),
-            "probability_calibration": _calibration(looks, policy, seed=int(prepared.input_digest[:8], 16)),
+            "probability_calibration": _calibration(looks, policy, seed=seed_of("probability_calibration")),
             "leaks": known,
             "rationality": rationality(tables["forecast_pairs"], policy),
             "pipeline_health": health,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Iterable, Sequence
 from functools import cache
@@ -112,7 +113,8 @@ def content_digest(
 def connect(path: Path, settings: Settings, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
     """Open a database file with the workspace's limits; extensions are neither fetched nor loaded.
 
-    Errors: WorkspaceError when another process holds the file, or when it is damaged.
+    Errors: WorkspaceError when another process holds the file, when it is damaged, or when the folder to spill to
+    cannot be used.
     """
     config: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": settings.memory_limit,
@@ -123,11 +125,26 @@ def connect(path: Path, settings: Settings, *, read_only: bool = False) -> duckd
     if settings.threads:
         config["threads"] = settings.threads
     if settings.spill_directory:
-        config["temp_directory"] = settings.spill_directory
+        config["temp_directory"] = str(_spill_folder(settings.spill_directory))
     try:
         return duckdb.connect(str(path), read_only=read_only, config=config)
     except STORAGE_FAULTS as error:
         raise trouble(path, error) from error
+
+
+def _spill_folder(stated: str) -> Path:
+    """The folder to spill to, made where there is none: DuckDB would find it missing only once memory runs short, and
+    says it then of whatever database is open."""
+    remedy = "Name a folder you may write to as spill_directory in settings.toml, or leave it out."
+    try:
+        folder = Path(stated).expanduser()
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except (OSError, RuntimeError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise WorkspaceError(f"The spill_directory {stated} cannot be made: {why}.", remedy) from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise WorkspaceError(f"The spill_directory {stated} may not be written.", remedy)
+    return folder
 
 
 def trouble(path: Path, error: duckdb.Error) -> WorkspaceError:

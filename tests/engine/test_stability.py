@@ -361,6 +361,15 @@ def test_coverage_edges() -> None:
     assert known["overdispersion"][0] == pytest.approx(np.var([3, 4, 2, 3, 5, 3], ddof=1))
 
 
+def test_a_line_too_uncertain_for_any_number_has_no_bound() -> None:
+    # A young company: next to nothing, nothing, then its first real quarter. One degree of freedom is left, and the
+    # upper end of a year's change is more than any float holds.
+    steep = coverage([10.0, 0.0, 80_000.0], [100_000.0] * 3)
+    assert steep["drift_upper"].to_list() == [None] * 3
+    assert steep["drift_lower"][0] == pytest.approx(-1.0)
+    assert (steep["direction"][0], steep["status"][0]) == ("too_little_data", "not_enough_history")
+
+
 def test_duration_edges() -> None:
     rng = np.random.default_rng(1)
     assert durations([]).is_empty()
