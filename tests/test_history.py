@@ -546,6 +546,16 @@ def test_a_damaged_landing_stops_the_build(workspace: Workspace) -> None:
         pass
 
 
+def test_a_landing_with_a_damaged_block_is_named_and_not_called_a_fault_of_the_program(workspace: Workspace) -> None:
+    land(workspace, "opportunities", [small_deal(stage="Won", modified_at="2026-07-11")])
+    content = bytearray(workspace.landing.read_bytes())
+    for place in range(12_288 + 100, len(content), 1_000):
+        content[place] ^= 0xFF
+    workspace.landing.write_bytes(bytes(content))
+    with pytest.raises(WorkspaceError, match=r"landing\.duckdb cannot be read"), prepared(workspace):
+        pass
+
+
 def test_each_invariant_fails_on_a_planted_offence(workspace: Workspace) -> None:
     land(workspace, "opportunities", [small_deal(stage="Won", modified_at="2026-07-11")])
     offences = {

@@ -256,6 +256,8 @@ def test_an_earlier_instant_is_made_aside_and_spoils_nothing(workspace: Workspac
         lambda store: store.write_bytes(b"not a database"),
         lambda store: store.write_bytes(store.read_bytes()[:20_000]),
         lambda store: store.write_bytes(store.read_bytes()[: 12_288 + 40_000] + b"\0" * 200_000 + b"\0" * 60_000),
+        lambda store: store.write_bytes(store.read_bytes()[: store.stat().st_size // 2]),
+        lambda store: flip(store, every=300_000),
         lambda store: run(store, "drop table state"),
         lambda store: run(store, "drop table opportunity_versions"),
     ],
@@ -265,6 +267,14 @@ def test_a_damaged_store_is_made_anew(workspace: Workspace, tmp_path: Path, harm
     harm(workspace.history)
     a_change(workspace)
     same(content(workspace, None), from_the_landing_alone(workspace, tmp_path, None), "damaged")
+
+
+def flip(store: Path, *, every: int) -> None:
+    """Turn one byte over in each so many, past the headers."""
+    content = bytearray(store.read_bytes())
+    for place in range(12_288 + 5_000, len(content), every):
+        content[place] ^= 0xFF
+    store.write_bytes(bytes(content))
 
 
 def run(store: Path, statement: str) -> None:

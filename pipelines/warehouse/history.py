@@ -38,7 +38,7 @@ from pipelines.warehouse.landing import Landing
 from pipelines.warehouse.movement import lay_movement
 from pipelines.warehouse.prepared import Prepared
 from pipelines.warehouse.reported import lay_reported
-from pipelines.warehouse.store import STORAGE_FAULTS, statement, trouble
+from pipelines.warehouse.store import is_storage_fault, statement, trouble
 from pipelines.warehouse.weekly import lay_weekly
 
 NO_CURRENCY = "XXX"
@@ -111,14 +111,16 @@ def build(
             return go(kept)
         except duckdb.OutOfMemoryException:
             raise
-        except (*STORAGE_FAULTS, WorkspaceError):
-            if not kept.relies_on_before:
+        except (duckdb.Error, WorkspaceError) as error:
+            if not kept.relies_on_before or not (isinstance(error, WorkspaceError) or is_storage_fault(error)):
                 raise
         # What was kept turned out to be damaged: it is only a convenience.
         shutil.rmtree(scratch)
         scratch.mkdir()
         return go(Kept.beside(workspace.landing, workspace.history, settings, scratch, full=True))
-    except STORAGE_FAULTS as error:
+    except duckdb.Error as error:
+        if not is_storage_fault(error):
+            raise
         raise trouble(workspace.landing, error) from error
 
 

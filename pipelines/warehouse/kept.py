@@ -70,6 +70,7 @@ class Kept(Embedded):
         self._store = store
         self._full = full
         self._is_aside = True
+        self._looks_back = False
         self._last: State | None = None
         self._now = State(_program())
         self._patched: set[str] = set()
@@ -95,9 +96,10 @@ class Kept(Embedded):
         if not self._attach():
             self.told = "another publication is running, so this one is made aside"
             return
+        self._looks_back = not self._full
         self._last = self._recall()
         if self._last is not None and as_of_at < datetime.fromisoformat(self._last.as_of_at):
-            self._last = None
+            self._last, self._looks_back = None, False
             self.con.execute("detach kept")
             self.told = "an earlier instant, made aside"
             return
@@ -109,7 +111,7 @@ class Kept(Embedded):
         self._now.loads = self._ledger(self._now.last_load_id)
         reason = "asked for" if self._full else self._reason_for_all(as_of_at)
         if reason:
-            self._last = None
+            self._last, self._looks_back = None, False
             self.con.execute("detach kept")
             _forget(self._store)
             self._attach()
@@ -149,8 +151,8 @@ class Kept(Embedded):
 
     @property
     def relies_on_before(self) -> bool:
-        """Whether rows of the last time are part of it."""
-        return self._last is not None
+        """Whether rows of the last time are part of it, or are being looked at to find out."""
+        return self._looks_back
 
     def digest(self, table: str, columns: Sequence[str]) -> str:
         """As the digest of all rows, from what replaced rows took off and brought."""

@@ -29,12 +29,12 @@ from pipelines.settings import Workspace
 from pipelines.warehouse.claims import Absence, absence, is_claimed
 from pipelines.warehouse.store import (
     OWNER_ONLY,
-    STORAGE_FAULTS,
     column_types,
     connect,
     frame,
     frame_schema,
     hash_expression,
+    is_storage_fault,
     statement,
     trouble,
 )
@@ -118,8 +118,10 @@ class Landing:
             con.execute(_LEDGER)
             for table in INPUT_TABLES.values():
                 _fit_table(con, table)
-        except STORAGE_FAULTS as error:
+        except duckdb.Error as error:
             con.close()
+            if not is_storage_fault(error):
+                raise
             raise trouble(path, error) from error
         return cls(workspace, con)
 
@@ -130,6 +132,9 @@ class Landing:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+        # A question may be the first to read what is damaged.
+        if isinstance(error, duckdb.Error) and is_storage_fault(error):
+            raise trouble(self._workspace.landing, error) from error
 
     def close(self) -> None:
         self._con.close()
@@ -203,7 +208,9 @@ class Landing:
                 self._con.execute("rollback")
                 raise
             self._con.execute("commit")
-        except STORAGE_FAULTS as error:
+        except duckdb.Error as error:
+            if not is_storage_fault(error):
+                raise
             raise trouble(self._workspace.landing, error) from error
         return result
 
@@ -407,7 +414,9 @@ class Landing:
                 problem=problem,
                 remedy=remedy,
             )
-        except STORAGE_FAULTS as error:
+        except duckdb.Error as error:
+            if not is_storage_fault(error):
+                raise
             raise trouble(self._workspace.landing, error) from error
 
     def extracts_in(self, sha256s: Collection[str]) -> tuple[list[datetime | None], int]:
@@ -448,7 +457,9 @@ class Landing:
                 result=LandResult(0, 0, 0),
                 status="whole",
             )
-        except STORAGE_FAULTS as error:
+        except duckdb.Error as error:
+            if not is_storage_fault(error):
+                raise
             raise trouble(self._workspace.landing, error) from error
 
     def loads(self) -> pl.DataFrame:

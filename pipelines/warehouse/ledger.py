@@ -10,7 +10,7 @@ from pipelines.errors import WorkspaceError
 from pipelines.settings import Workspace
 from pipelines.warehouse import editions
 from pipelines.warehouse.editions import EditionRef, Finding
-from pipelines.warehouse.store import STORAGE_FAULTS, connect, frame, trouble
+from pipelines.warehouse.store import connect, faults_of, frame
 
 NAMED = 3
 
@@ -29,10 +29,9 @@ def verify_inputs(workspace: Workspace, ref: EditionRef) -> list[Finding]:
     inputs = editions.read(ref, "inputs")
     con = connect(workspace.landing, workspace.settings(), read_only=True)
     try:
-        ledger = frame(con, "select load_id, file_name, table_name, sha256, accepted_count, status from loads")
-        kept = _rows_kept(con)
-    except STORAGE_FAULTS as error:
-        raise trouble(workspace.landing, error) from error
+        with faults_of(workspace.landing):
+            ledger = frame(con, "select load_id, file_name, table_name, sha256, accepted_count, status from loads")
+            kept = _rows_kept(con)
     finally:
         con.close()
     lost = inputs.join(ledger, on=["sha256", "table_name"], how="anti", nulls_equal=True)["file_name"].to_list()

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
+import duckdb
 import polars as pl
 
 from pipelines.contracts import PUBLISHED_TABLES
@@ -17,7 +18,7 @@ from pipelines.warehouse.editions import GRAINS, MAY_REPEAT
 from pipelines.warehouse.engines import Engine
 from pipelines.warehouse.kept import Kept
 from pipelines.warehouse.reported import versions_recorded
-from pipelines.warehouse.store import STORAGE_FAULTS, frame_schema, trouble
+from pipelines.warehouse.store import frame_schema, is_storage_fault, trouble
 
 _COPIED = (
     "scopes", "scope_members", "forecast_pairs", "deals", "table_status", "quotas", "inputs", "rejected_rows",
@@ -64,7 +65,7 @@ class Prepared:
     ) -> None:
         self.engine.close()
         # What is measured reads this database too: memory or disk may fail it as late as that.
-        if isinstance(error, STORAGE_FAULTS):
+        if isinstance(error, duckdb.Error) and is_storage_fault(error):
             raise trouble(Path("the rebuilt history"), error) from error
         if isinstance(error, MemoryError):
             raise WorkspaceError(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -26,6 +27,22 @@ STORAGE_FAULTS = (
     duckdb.PermissionException,
 )
 """What a file, disk or memory may do; a statement that is wrong is a fault of the program and is not dressed up."""
+
+
+def is_storage_fault(error: BaseException | None) -> bool:
+    """Whether a file, disk or memory failed. Of a block that is damaged DuckDB has only its bare error."""
+    return isinstance(error, STORAGE_FAULTS) or type(error) is duckdb.Error
+
+
+@contextmanager
+def faults_of(path: Path) -> Iterator[None]:
+    """Within it, what a file, disk or memory does is a ``WorkspaceError`` about the database ``path``."""
+    try:
+        yield
+    except duckdb.Error as error:
+        if not is_storage_fault(error):
+            raise
+        raise trouble(path, error) from error
 
 
 def sql_type(dtype: pl.DataType | type[pl.DataType]) -> str:
@@ -126,10 +143,8 @@ def connect(path: Path, settings: Settings, *, read_only: bool = False) -> duckd
         config["threads"] = settings.threads
     if settings.spill_directory:
         config["temp_directory"] = str(_spill_folder(settings.spill_directory))
-    try:
+    with faults_of(path):
         return duckdb.connect(str(path), read_only=read_only, config=config)
-    except STORAGE_FAULTS as error:
-        raise trouble(path, error) from error
 
 
 def _spill_folder(stated: str) -> Path:
