@@ -21,8 +21,8 @@ OWN_DEALS = 500
 
 @dataclass(frozen=True)
 class DealAnswer:
-    """One deal. ``current``: its row of ``deals`` while it is open. ``moves``: of the two latest periods, in the order
-    they happened: ``label``, ``movement``, ``amount``, ``moved_at``. ``steps``: its part in closed periods' misses,
+    """One deal. ``current``: its row of ``deals`` while it is open. ``moves``: of the periods told, in the order they
+    happened: ``label``, ``movement``, ``amount``, ``moved_at``. ``steps``: its part in closed periods' misses,
     latest first: ``label`` and the columns of ``miss_deals``. ``ties``: its rows of ``reconciliation``.
     ``corrections``: its rows of ``corrected_values``, latest first, owners by their names."""
 
@@ -58,8 +58,17 @@ def _deal(ref: EditionRef, filters: Filters, opportunity_id: str) -> DealAnswer 
     if current.is_empty() and moves.is_empty() and steps.is_empty() and ties.is_empty():
         return None
     labels = shelf.table(ref, "periods").select("period_start_on", "label")
-    moves = moves.join(labels, on="period_start_on", how="left").sort(
-        "period_start_on", pl.col("movement") == "end", "moved_at", descending=[True, False, False], nulls_last=False
+    # What is told of one scope alone is no step of the deal: it went from one to another inside the company.
+    moves = (
+        moves.filter(pl.col("scope").is_null())
+        .join(labels, on="period_start_on", how="left")
+        .sort(
+            "period_start_on",
+            pl.col("movement") == "end",
+            "moved_at",
+            descending=[True, False, False],
+            nulls_last=False,
+        )
     )
     steps = steps.join(labels, on="period_start_on", how="left").sort(
         "period_start_on", "cause", descending=[True, False]

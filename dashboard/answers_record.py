@@ -15,7 +15,7 @@ from dashboard import answers, shelf
 from dashboard.filters import Filters
 from dashboard.shelf import Offered
 from dashboard.wording_record import Latest, Moved, Said
-from pipelines.engine.edition_change import MOVED, Since, Told, edition_change, owner_changes
+from pipelines.engine.edition_change import MOVED, Since, Told, edition_change, of_company, owner_changes
 from pipelines.errors import TrustError
 from pipelines.policy import COMPANY_SCOPE
 from pipelines.settings import Workspace
@@ -227,7 +227,9 @@ def _since(older: EditionRef, newer: EditionRef, filters: Filters, then: Said, n
 
 
 def _told(ref: EditionRef, deals: pl.DataFrame, start: date, before: date) -> Told:
-    moves, earlier = (editions.read(ref, "movement_deals", where={"period_start_on": on}) for on in (start, before))
+    moves, earlier = (
+        of_company(editions.read(ref, "movement_deals", where={"period_start_on": on})) for on in (start, before)
+    )
     return Told(ref.as_of_at, moves, earlier, deals)
 
 

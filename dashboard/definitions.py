@@ -82,6 +82,8 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         "Is the pipeline sound, and do rates hold?",
         (
             ("Pipeline health", "pipelines.engine.health:pipeline_health"),
+            ("How the pipeline moved", "pipelines.history_contracts:PipelineMovement"),
+            ("The deals behind a movement", "pipelines.engine.movement_drill:deals_behind"),
             ("How deals end", "pipelines.engine.outcomes:win_loss"),
             ("Why deals end as they do", "pipelines.engine.outcomes:outcome_reasons"),
             ("When an open deal is old", "pipelines.engine.health:ageing_limits"),

@@ -544,50 +544,6 @@ class Deals(dy.Schema):
     win_status = _text(required=True)
 
 
-MOVEMENTS = (
-    "start", "created", "pulled_in", "reopened", "increased", "decreased", "currency", "owner_in", "owner_out",
-    "pushed_out", "won", "lost", "no_decision", "deleted", "end",
-)  # fmt: skip
-
-
-class PipelineMovement(dy.Schema):
-    """Span × scope × movement that occurred: how the pipeline of a period (open deals due in it) came from its start to
-    its end. ``span_kind`` is ``period`` or ``week`` (of that period's pipeline); ``span_end_on`` the last day counted.
-
-    Counted along the path, at every change, with owners and hierarchy as they were. Signed, outflows negative: start +
-    every movement = end, to the cent, in every scope and span. A movement without a row did not occur; ``start`` and
-    ``end`` are always there. ``currency``: the same amount at another rate. ``deal_count`` adds up like the amount (0
-    where a deal only changed its worth), ``change_count`` counts changes; ``unvalued_count``: those of a deal without
-    an amount in the reporting currency, which weighs nothing.
-    """
-
-    span_kind = _one_of(("period", "week"), required=True)
-    span_start_on = _day(required=True)
-    span_end_on = _day(required=True)
-    period_start_on = _day(required=True)
-    scope = _text(required=True)
-    movement = _one_of(MOVEMENTS, required=True)
-    amount = _money(required=True)
-    deal_count = _whole(required=True)
-    change_count = _whole(required=True)
-    unvalued_count = _whole(required=True)
-
-
-class MovementDeals(dy.Schema):
-    """Period × movement × opportunity, for the two latest periods begun: the deals behind the company's movement.
-
-    ``moved_at``: the last such change; null for ``start`` and ``end``.
-    """
-
-    period_start_on = _day(required=True)
-    movement = _one_of(MOVEMENTS, required=True)
-    opportunity_id = _text(required=True)
-    amount = _money(required=True)
-    deal_count = _whole(required=True)
-    change_count = _whole(required=True)
-    moved_at = _instant()
-
-
 class QuotaRows(dy.Schema):
     """Person × period, in the reporting currency, as recorded at the edition's as-of."""
 
@@ -775,8 +731,6 @@ PUBLISHED_TABLES: dict[str, type[dy.Schema]] = {
     "luck": Luck,
     "reconciliation": Reconciliation,
     "reconciliation_totals": ReconciliationTotals,
-    "pipeline_movement": PipelineMovement,
-    "movement_deals": MovementDeals,
     **HISTORY_TABLES,
     **LANDING_TABLES,
     **PROCESS_TABLES,

@@ -17,7 +17,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipelines.contracts import MOVEMENTS, PUBLISHED_TABLES
+from pipelines.contracts import PUBLISHED_TABLES
+from pipelines.engine.movement_drill import deals_behind
+from pipelines.history_contracts import MOVEMENTS
 from pipelines.settings import Workspace
 from pipelines.warehouse import editions
 from pipelines.warehouse.store import frame_schema
@@ -165,6 +167,19 @@ def test_a_new_manager_takes_the_deals_over(workspace: Workspace) -> None:
     assert of(table, "mia") == {"start": (50, 1), "owner_out": (-50, -1), "end": (0, 0)}
     assert of(table, "max") == {"start": (0, 0), "owner_in": (50, 1), "end": (50, 1)}
     assert of(table, "company") == of(table, "ann") == {"start": (50, 1), "end": (50, 1)}
+    with prepared(workspace, "2026-09-29") as built:
+        behind, owners = built.table("movement_deals").filter(period_start_on=Q3), built.table("owner_scopes")
+
+    def opened(scope: str, movement: str, *days: date) -> list[tuple[str, Decimal]]:
+        week = dict(zip(("from_on", "to_on"), days, strict=False))
+        found = deals_behind(behind, owners, scope=scope, movement=movement, **week)
+        return [(row["opportunity_id"], row["amount"]) for row in found.to_dicts()]
+
+    assert opened("mia", "owner_out") == [("d", Decimal(-50))]
+    assert opened("max", "owner_in") == [("d", Decimal(50))]
+    assert opened("max", "owner_in", day("2026-07-27"), day("2026-08-02")) == []
+    assert opened("max", "end", day("2026-07-27"), day("2026-08-02")) == [] == opened("mia", "end")
+    assert opened("max", "end", day("2026-08-03"), day("2026-08-09")) == [("d", Decimal(50))] == opened("ann", "start")
 
 
 def test_the_deals_behind_the_companys_movement(workspace: Workspace) -> None:
@@ -204,6 +219,8 @@ def test_random_histories_add_up_and_agree_with_a_slow_replay(seed: int, days: i
             table = built.table("pipeline_movement").to_dicts()
             versions = built.versions().to_dicts()
             spans = built.engine.con.sql("select * from movement_spans").pl().to_dicts()
+            behind, owners = built.table("movement_deals"), built.table("owner_scopes")
+    drilled(Random(seed).sample(table, min(len(table), 150)), behind, owners)
     found: dict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
     deals: dict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
     for row in table:
@@ -219,6 +236,26 @@ def test_random_histories_add_up_and_agree_with_a_slow_replay(seed: int, days: i
         assert without_zeros(deals[key]) == without_zeros(counted[key]), key
     chain(found, spans)
     teams(found, {row["owner_id"] for row in versions})
+
+
+def drilled(table: Rows, behind: pl.DataFrame, owners: pl.DataFrame) -> None:
+    """Each amount, of any scope, span and movement, is the sum of the deals that it is opened to."""
+    for row in table:
+        is_week = row["span_kind"] == "week"
+        deals = deals_behind(
+            behind.filter(period_start_on=row["period_start_on"]),
+            owners,
+            scope=row["scope"],
+            movement=row["movement"],
+            from_on=row["span_start_on"] if is_week else None,
+            to_on=row["span_end_on"] if is_week else None,
+        )
+        assert sum(deals["amount"].to_list()) == row["amount"], row
+        assert deals["deal_count"].sum() == row["deal_count"], row
+        if row["movement"] in ("start", "end"):
+            assert set(deals["deal_count"]) <= {1}
+        else:
+            assert deals["change_count"].sum() == row["change_count"], row
 
 
 def without_zeros(amounts: Counter[str]) -> dict[str, int]:
@@ -366,7 +403,10 @@ def above(people: list[dict[str, Any]], who: str, on: date) -> set[str]:
             "the pipeline's start and movements make its end",
         ),
         ("delete from pipeline_movement where span_kind = 'week'", "the weeks' movements make the period's"),
-        ("delete from movement_deals where movement = 'created'", "the deals behind a movement sum to it"),
+        (
+            "delete from movement_deals where movement = 'created'",
+            "the deals behind a movement sum to it, in every scope",
+        ),
         ("update pipeline_movement set scope = 'bob'", "every scope of a movement is published"),
     ],
 )
@@ -384,9 +424,12 @@ def test_an_edition_whose_movement_does_not_add_up_is_found(workspace: Workspace
     tables["pipeline_movement"] = pl.DataFrame(rows, schema=frame_schema(PUBLISHED_TABLES["pipeline_movement"]))
     behind = [
         {"period_start_on": Q3, "movement": movement, "opportunity_id": "d", "amount": Decimal(amount)}
-        | {"deal_count": amount, "change_count": 1}
+        | {"deal_count": amount, "change_count": 1, "owner_id": "ann", "owner_on": Q3}
         for movement, amount in (("start", 0), ("created", 1), ("end", 1))
     ]
+    everywhere = {"from_on": date.min, "to_on": date.max}
+    owners = [{"person_id": "ann", "scope": "company"} | everywhere]
+    tables["owner_scopes"] = pl.DataFrame(owners, schema=frame_schema(PUBLISHED_TABLES["owner_scopes"]))
     tables["movement_deals"] = pl.DataFrame(behind, schema=frame_schema(PUBLISHED_TABLES["movement_deals"]))
     ref = editions.publish_edition(workspace, edition_row(), tables)
     assert [finding for finding in editions.verify(ref) if not finding.ok] == []

@@ -14,8 +14,9 @@ from dashboard.filters import Filters
 from dashboard.language import say
 from dashboard.tables import Column
 from dashboard.views import parts
-from pipelines.contracts import Deals, MissDeals, MovementDeals, Reconciliation
+from pipelines.contracts import Deals, MissDeals, Reconciliation
 from pipelines.engine import health
+from pipelines.history_contracts import MovementDeals
 from pipelines.outcome_contracts import CorrectedValues
 
 NUMBERS = frozenset(map(say, ("Amount", "At the lock, amount", "Won at", "Step", "Closed won", "Booked", "Difference")))

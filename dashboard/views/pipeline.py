@@ -16,7 +16,7 @@ from dashboard.charts.rate_history import rate_history
 from dashboard.filters import Filters, is_dark
 from dashboard.language import say
 from dashboard.tables import Column
-from dashboard.views import parts
+from dashboard.views import movement, parts
 from pipelines.contracts import Deals
 from pipelines.engine import health, shares, stability
 from pipelines.history_contracts import PipelineWeekly
@@ -52,6 +52,7 @@ def page(filters: Filters) -> None:
     with drawn:
         _shares(answer)
     _table(answer)
+    movement.section(filters, context.scope_name)
     _pacing(answer)
     _rates(answer)
     _splits(answer)

@@ -13,6 +13,8 @@ from decimal import Decimal
 import dataframely as dy
 import polars as pl
 
+from pipelines.policy import COMPANY_SCOPE
+
 MOVED = (
     "created", "pulled_in", "reopened", "increased", "decreased", "currency", "pushed_out", "won", "lost",
     "no_decision", "deleted", "left", "restated",
@@ -42,8 +44,8 @@ class EditionChange(dy.Schema):
 
 @dataclass(frozen=True)
 class Told:
-    """What one edition says of the pipeline of one period. ``moves``: its ``movement_deals`` of the period, or none
-    where it does not tell them; ``before``: those of the period before; ``deals``: every open deal."""
+    """What one edition says of the pipeline of one period. ``moves``: its company's movements (``of_company``) in the
+    period, or none where it does not tell them; ``before``: those of the period before; ``deals``: every open deal."""
 
     as_of_at: datetime
     moves: pl.DataFrame
@@ -60,6 +62,20 @@ class Since:
     start_count: int
     end_count: int
     changes: pl.DataFrame
+
+
+def of_company(moves: pl.DataFrame) -> pl.DataFrame:
+    """Period × movement × opportunity: rows of ``movement_deals`` that count for the whole company, each deal's summed.
+
+    ``moved_at``: the last time. An edition of an earlier version has them summed already.
+    """
+    ours = moves.filter(pl.col("scope").is_null() | (pl.col("scope") == COMPANY_SCOPE))
+    return ours.group_by("period_start_on", *_KEY, maintain_order=True).agg(
+        pl.col("amount").sum().cast(_MONEY),
+        pl.col("deal_count").sum(),
+        pl.col("change_count").sum(),
+        pl.col("moved_at").max(),
+    )
 
 
 def edition_change(older: Told, newer: Told, period_start_on: date, period_end_on: date) -> Since:

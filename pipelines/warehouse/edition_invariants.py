@@ -32,17 +32,23 @@ INVARIANTS: dict[str, str] = {
         ) as weeks using (period_start_on, scope, movement)
         where period.span_kind = 'period' and movement not in ('start', 'end')
             and weeks.amount is distinct from period.amount""",
-    "the deals behind a movement sum to it": """
-        with deals as (
-            select period_start_on, movement, sum(amount) as amount, sum(deal_count) as deal_count
-            from movement_deals group by period_start_on, movement
+    "the deals behind a movement sum to it, in every scope": """
+        with of_scopes as (
+            select deals.period_start_on, deals.movement, owners.scope, deals.amount, deals.deal_count
+            from movement_deals as deals inner join owner_scopes as owners
+                on deals.scope is null and deals.owner_id = owners.person_id
+                and owners.from_on <= deals.owner_on and owners.to_on > deals.owner_on
+            union all
+            select period_start_on, movement, scope, amount, deal_count from movement_deals where scope is not null
+        ), summed as (
+            select period_start_on, movement, scope, sum(amount) as amount, sum(deal_count) as deal_count
+            from of_scopes group by all
         ), told as (
-            select period_start_on, movement, amount, deal_count from pipeline_movement
-            where span_kind = 'period' and scope = 'company' and change_count > 0
-                and period_start_on in (select period_start_on from movement_deals)
+            select period_start_on, movement, scope, amount, deal_count from pipeline_movement
+            where span_kind = 'period' and change_count > 0
         )
-        select count(*) from deals full join told using (period_start_on, movement)
-        where told.amount is distinct from deals.amount or told.deal_count is distinct from deals.deal_count""",
+        select count(*) from summed full join told using (period_start_on, movement, scope)
+        where told.amount is distinct from summed.amount or told.deal_count is distinct from summed.deal_count""",
     "every scope of a movement is published": """
         select count(*) from pipeline_movement as told
         left join scopes using (scope) where scopes.scope is null""",

@@ -60,8 +60,6 @@ GRAINS: dict[str, tuple[str, ...]] = {
     "luck": ("period_start_on", "week_of_period", "scope"),
     "reconciliation": ("record_kind", "record_id"),
     "reconciliation_totals": ("break_kind",),
-    "pipeline_movement": ("span_kind", "span_start_on", "scope", "movement"),
-    "movement_deals": ("period_start_on", "movement", "opportunity_id"),
     **HISTORY_GRAINS,
     **LANDING_GRAINS,
     **PROCESS_GRAINS,

@@ -15,12 +15,15 @@ from pipelines.warehouse.engines import Engine
 from pipelines.warehouse.store import statement
 
 _STATEMENTS = (
-    "owner_scopes", "movement_steps", "movement_stood", "movement_moved", "pipeline_movement", "movement_deals",
+    "owner_scopes", "movement_steps", "movement_stood", "movement_moved", "pipeline_movement",
 )  # fmt: skip
 
 
 def lay_movement(engine: Engine, weeks: Mapping[str, object], policy: Policy) -> None:
-    """Make ``pipeline_movement`` and ``movement_deals``. ``weeks``: ``as_of_at``, and ``last_week`` of a period."""
+    """Make ``pipeline_movement``, ``owner_scopes`` and ``movement_deals``.
+
+    ``weeks``: ``as_of_at``, and ``last_week`` of a period.
+    """
 
     def make(table: str, params: Mapping[str, object]) -> None:
         engine.make(table, statement(table), params)
@@ -32,3 +35,5 @@ def lay_movement(engine: Engine, weeks: Mapping[str, object], policy: Policy) ->
     make("movement_path", {"no_decision": policy.no_decision_pattern, "first_at": first_at})
     for table in _STATEMENTS:
         make(table, {})
+    # Read once, when it is published: as a table it would be written twice.
+    engine.show("movement_deals", statement("movement_deals"))

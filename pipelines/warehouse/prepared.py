@@ -22,10 +22,13 @@ from pipelines.warehouse.store import frame_schema, is_storage_fault, trouble
 
 _COPIED = (
     "scopes", "scope_members", "forecast_pairs", "deals", "table_status", "quotas", "inputs", "rejected_rows",
-    "pipeline_movement", "movement_deals", "pipeline_cube", "pipeline_weekly",
+    "pipeline_movement", "movement_deals", "owner_scopes", "pipeline_cube", "pipeline_weekly",
 )  # fmt: skip
 
-_SHOWN = ("inputs", "rejected_rows", "pipeline_movement", "movement_deals", "pipeline_cube", "pipeline_weekly")
+_SHOWN = (
+    "inputs", "rejected_rows", "pipeline_movement", "movement_deals", "owner_scopes", "pipeline_cube",
+    "pipeline_weekly",
+)  # fmt: skip
 
 
 class Invariant(NamedTuple):

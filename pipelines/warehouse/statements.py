@@ -113,7 +113,8 @@ def emitted(dialect: str, policy: Policy) -> dict[str, str]:
             "show": f"CREATE OR REPLACE VIEW {SCHEMA}.{table} AS\n{text};",
             "ask": f"{text};",
         }[kind]
-        if kind == "show":
+        if kind == "show" and _statement_names().get(query) != table:
+            # A view that only names what is there already stands with the first statement that reads it.
             views.append(said)
             continue
         put(table, [*views, _opening(query, params) + said])

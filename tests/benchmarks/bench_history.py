@@ -71,7 +71,6 @@ STAGES = {
     "weekly": ("weekly_sums", "pipeline_weekly"),
     "movement": (
         "movement_path", "owner_scopes", "movement_steps", "movement_stood", "movement_moved", "pipeline_movement",
-        "movement_deals",
     ),
 }  # fmt: skip
 

@@ -18,6 +18,7 @@ from dashboard import (
     answers,
     answers_line,
     answers_miss,
+    answers_movement,
     answers_pipeline,
     answers_record,
     answers_value,
@@ -133,11 +134,21 @@ def _questions(filters: Filters, rep: str) -> dict[str, Callable[[], object]]:
         "Forecasters": lambda: answers.forecasters(filters),
         "one forecaster": lambda: answers.forecaster(filters, rep),
         "Pipeline": lambda: answers_pipeline.pipeline(filters),
+        "Pipeline, a movement opened": lambda: _opened(filters),
         "Miss": lambda: answers_miss.miss(filters),
         "Value added": lambda: answers_value.value_added(filters),
         "Reconcile": lambda: answers_miss.reconcile(filters),
         "Record": lambda: answers_record.record(filters, shelf.on_offer(Workspace.at())),
     }
+
+
+def _opened(filters: Filters) -> None:
+    """The open period's movement, what was pushed out of it, and what stood as its last week but one began."""
+    spans = answers_movement.spans(filters)
+    for span, names in ((spans[0], ("pushed_out", "end")), (spans[2], ("start",))):
+        answers_movement.movement(filters, span)
+        for name in names:
+            answers_movement.behind(filters, span, name)
 
 
 def _asked(name: str, work: Callable[[], object]) -> Page:
@@ -147,7 +158,8 @@ def _asked(name: str, work: Callable[[], object]) -> Page:
 
 def _asked_once(name: str, work: Callable[[], object]) -> Page:
     """Forget every answer, ask, and time each query on the way."""
-    for module in (answers, answers_line, answers_pipeline, answers_miss, answers_value, answers_record):
+    modules = (answers, answers_line, answers_movement, answers_pipeline, answers_miss, answers_value, answers_record)
+    for module in modules:
         for each in vars(module).values():
             if hasattr(each, "clear") and hasattr(each, "__wrapped__"):
                 each.clear()

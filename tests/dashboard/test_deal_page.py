@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard import wording_deal
 from pipelines import runs
-from pipelines.contracts import MOVEMENTS
+from pipelines.history_contracts import MOVEMENTS
 from pipelines.progress import Silent
 from pipelines.settings import Workspace
 from pipelines.warehouse import editions as shelf

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard import answers_pipeline, answers_value, shelf, wording_pipeline, wording_value
+from dashboard import answers_movement, answers_pipeline, answers_value, shelf, wording_pipeline, wording_value
 from dashboard.charts.intervals import intervals
 from dashboard.charts.rate_history import rate_history
 from dashboard.charts.reliability import reliability
@@ -71,6 +71,31 @@ def filters_of(workspace: Workspace, **more: Any) -> Filters:
 
 
 # The simulated company
+
+
+def test_the_movement_opens_to_the_deals_behind_each_amount(
+    company: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filters = filters_of(company)
+    managers = shelf.table(shelf.edition(company, filters.edition_id), "scopes").filter(scope_kind="manager")["scope"]
+    monkeypatch.setenv("FORECAST_TRUST_WORKSPACE", str(company.root))
+    for scope in ("company", managers[0]):
+        ours = filters_of(company, scope=scope)
+        spans = answers_movement.spans(ours)
+        assert [span.is_week for span in spans[:2]] == [False, True]
+        for span in (spans[0], spans[1], spans[3]):
+            told = answers_movement.movement(ours, span)
+            assert told.start_amount + sum(row.amount for row in told.totals) == told.end_amount
+            for row in told.totals:
+                assert sum(answers_movement.behind(ours, span, row.movement)["amount"].to_list()) == row.amount
+            for name, amount in (("start", told.start_amount), ("end", told.end_amount)):
+                assert sum(answers_movement.behind(ours, span, name)["amount"].to_list()) == amount
+    at = drawn(company.root, "pipeline", monkeypatch)
+    at.selectbox(key="moved-what").set_value("won").run()
+    assert not at.exception
+    shown = next(grid.value for grid in at.dataframe if "moved_at" in grid.value.columns)
+    assert shown["moved_at"].notna().all()
+    assert (shown["amount"] < 0).all()
 
 
 def test_the_edition_holds_every_table_of_the_process(company: Workspace) -> None:

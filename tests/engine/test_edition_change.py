@@ -13,8 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipelines.contracts import Deals, MovementDeals
-from pipelines.engine.edition_change import Since, Told, edition_change, owner_changes
+from pipelines.contracts import Deals
+from pipelines.engine.edition_change import Since, Told, edition_change, of_company, owner_changes
+from pipelines.history_contracts import MovementDeals
 from pipelines.settings import Workspace
 from pipelines.warehouse.store import frame_schema
 from tests.test_movement import changed, deal, land_pencil
@@ -26,7 +27,7 @@ Q3, Q3_END, Q2 = date(2026, 7, 1), date(2026, 9, 30), date(2026, 4, 1)
 def told(workspace: Workspace, as_of: str, start: date = Q3) -> Told:
     """What an edition of that day would say of the period, without the cost of publishing it."""
     with prepared(workspace, as_of) as built:
-        moves, deals = built.table("movement_deals"), built.table("deals")
+        moves, deals = of_company(built.table("movement_deals")), built.table("deals")
     before = date(start.year - (start.month < 4), (start.month - 4) % 12 + 1, 1)
     of, ahead = (moves.filter(pl.col("period_start_on") == on) for on in (start, before))
     return Told(datetime.fromisoformat(f"{as_of}T00:00:00"), of, ahead, deals)
@@ -116,7 +117,7 @@ def test_deals_without_an_amount_weigh_nothing_and_are_counted() -> None:
             "opportunity_id": "a", "owner_id": "ann", "created_on": Q2, "close_on": Q3, "amount": amount, "age_days": 1,
             "push_count": 0, "is_past_due": False, "win_status": "ok",
         }  # fmt: skip
-        empty = MovementDeals.create_empty()
+        empty = of_company(MovementDeals.create_empty())
         return Told(datetime(2026, 7, 5), empty, empty, pl.DataFrame([row], schema=frame_schema(Deals)))  # noqa: DTZ001
 
     found = edition_change(one(None), one(Decimal(5)), Q3, Q3_END)
