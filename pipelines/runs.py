@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import shutil
 import tempfile
 import time
@@ -401,17 +403,24 @@ def _as_json(frame: pl.DataFrame) -> str:
     return json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
 
 
+_UNLOCKED_SECONDS = 60
+
+
 @contextmanager
 def _scratch(workspace: Workspace) -> Iterator[Path]:
     """A folder inside the workspace (same disk, so that a rename is atomic), gone afterwards.
 
-    What a killed run left behind is removed once it is a day old: younger ones may belong to a run in progress.
+    It is locked as long as the run lives, so that what a killed run left behind is known by its lock being free, and
+    removed: of a large company that may be what the disk lacks.
     """
     for left in workspace.root.glob(".scratch-*"):
-        if time.time() - left.stat().st_mtime > 86_400:
+        # A run that has just begun may not have locked its own yet.
+        if time.time() - left.stat().st_mtime > _UNLOCKED_SECONDS and (held := _locked(left)) is not None:
             shutil.rmtree(left, ignore_errors=True)
+            os.close(held)
     try:
         folder = Path(tempfile.mkdtemp(prefix=".scratch-", dir=workspace.root))
+        lock = _locked(folder)
     except OSError as error:
         raise WorkspaceError(
             f"The workspace {workspace.root} cannot be written: {error.strerror}.",
@@ -421,3 +430,22 @@ def _scratch(workspace: Workspace) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
+
+
+def _locked(folder: Path) -> int | None:
+    """A descriptor that holds the folder's lock until it is closed, by the death of its process at the latest.
+
+    None where another process holds it, or where the disk knows no locks.
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import random
 from pathlib import Path
@@ -116,6 +117,26 @@ def test_a_file_that_was_refused_changes_no_number(tmp_path: Path) -> None:
     assert editions.read(before, "probability_calibration")["band_upper"].drop_nulls().len() > 0
     for name in PUBLISHED_TABLES.keys() - {"edition", "inputs"}:
         assert editions.read(before, name).equals(editions.read(after, name)), name
+
+
+def test_what_a_killed_run_left_is_removed_and_what_a_living_one_holds_is_not(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    killed, young, living = (tmp_path / f".scratch-{name}" for name in ("killed", "young", "living"))
+    for folder in (killed, young, living):
+        (folder / "spilled").mkdir(parents=True)
+    for folder in (killed, living):
+        os.utime(folder, (1, 1))
+    held = os.open(living, os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    try:
+        with runs._scratch(workspace) as own:
+            os.utime(own, (1, 1))
+            assert sorted(tmp_path.iterdir()) == sorted([young, living, own])
+            with runs._scratch(workspace):
+                assert own.exists()
+    finally:
+        os.close(held)
+    assert not own.exists()
 
 
 def test_a_workspace_that_may_not_be_written_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

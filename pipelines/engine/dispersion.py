@@ -107,9 +107,12 @@ def binomial_drift(won: ArrayLike, trials: ArrayLike, times: ArrayLike) -> Drift
 
 
 def money_drift(landed: ArrayLike, pipeline: ArrayLike, times: ArrayLike) -> Drift | None:
-    """Quasi-Poisson line of ln(landed ÷ pipeline) on time: a period in which nothing landed needs no special case."""
+    """Quasi-Poisson line of ln(landed ÷ pipeline) on time: a period in which nothing landed needs no special case.
+
+    None where no line can be fitted: where only one period landed anything it can be infinitely steep.
+    """
     y, x, t = (np.asarray(values, dtype=float) for values in (landed, pipeline, times))
-    if y.size < 3 or np.ptp(t) == 0 or y.sum() <= 0 or (y < 0).any() or (x <= 0).any():
+    if y.size < 3 or np.ptp(t) == 0 or (y > 0).sum() < 2 or (y < 0).any() or (x <= 0).any():
         return None
     unit = float(y.mean())
     fit = _fitted(sm.GLM(y / unit, sm.add_constant(t), family=sm.families.Poisson(), offset=np.log(x / unit)))

@@ -370,6 +370,12 @@ def test_a_line_too_uncertain_for_any_number_has_no_bound() -> None:
     assert (steep["direction"][0], steep["status"][0]) == ("too_little_data", "not_enough_history")
 
 
+def test_one_period_that_landed_anything_says_nothing_about_a_drift() -> None:
+    one = coverage([0.0] * 5 + [70_000.0], [100_000.0] * 6)
+    assert one.select("drift_rate", "drift_lower", "drift_upper").row(0) == (None, None, None)
+    assert one["direction"][0] != "drifting"
+
+
 def test_duration_edges() -> None:
     rng = np.random.default_rng(1)
     assert durations([]).is_empty()
