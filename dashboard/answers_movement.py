@@ -95,7 +95,7 @@ def _movement(ref: EditionRef, scope: str, span: Span) -> MovementAnswer:
     )
 
 
-@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=shelf.KEYS)
+@st.cache_resource(max_entries=16, show_spinner=False, hash_funcs=shelf.KEYS)
 def _behind(ref: EditionRef, scope: str, span: Span, name: str) -> pl.DataFrame:
     # What stood as a week began or ended is every change until then; of anything else its own rows do.
     is_path = span.is_week and name in ENDS

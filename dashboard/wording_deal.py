@@ -20,7 +20,7 @@ STEP_HEADINGS = ("Period", "At the lock", "What became of it", "At the lock, amo
 TIE_HEADINGS = ("Word", "Won on", "Booked on", "Closed won", "Booked", "Difference")
 CORRECTION_HEADINGS = ("What", "As of", "Reported", "Corrected to", "Corrected on")
 NOBODY = "Name a deal on the Pipeline, Miss or Reconcile page, or on a forecaster's own."
-NO_MOVES = "Nothing about it moved in the two latest periods."
+NO_MOVES = "Nothing about it moved in the periods that are told."
 NO_STEPS = "It is among the largest steps of no closed period's miss."
 NO_TIES = "It is neither won nor booked."
 

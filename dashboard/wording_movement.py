@@ -22,7 +22,10 @@ def span_label(period_label: str, week_on: date | None) -> str:
 def title(label: str, start: Decimal, end: Decimal, currency: str) -> str:
     """The finding: where the pipeline due in the period stood, and where it came to."""
     was, now = theme.money(start, currency), theme.money(end, currency)
-    moved = f"stayed at {now}" if start == end else f"{'rose' if end > start else 'fell'} from {was} to {now}"
+    way = "rose" if end > start else "fell"
+    moved = f"{way} from {was} to {now}"
+    if was == now:
+        moved = f"stayed at {now}" if start == end else f"{way} by {theme.money(abs(end - start), currency)} to {now}"
     said = f"{label}: open and due {moved}"
     return said if len(said) <= TITLE_LENGTH else f"Open and due {moved}"
 

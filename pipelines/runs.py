@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from importlib.metadata import version
@@ -403,7 +403,8 @@ def _as_json(frame: pl.DataFrame) -> str:
     return json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
 
 
-_UNLOCKED_SECONDS = 60
+_UNLOCKED_SECONDS, _ABANDONED_SECONDS = 60, 86_400
+"""A run that has just begun may not have locked its folder yet; where a disk knows no locks, a day tells."""
 
 
 @contextmanager
@@ -414,10 +415,9 @@ def _scratch(workspace: Workspace) -> Iterator[Path]:
     removed: of a large company that may be what the disk lacks.
     """
     for left in workspace.root.glob(".scratch-*"):
-        # A run that has just begun may not have locked its own yet.
-        if time.time() - left.stat().st_mtime > _UNLOCKED_SECONDS and (held := _locked(left)) is not None:
-            shutil.rmtree(left, ignore_errors=True)
-            os.close(held)
+        # Somebody else's, or gone by now: neither is this run's concern.
+        with suppress(OSError):
+            _clear_abandoned(left)
     try:
         folder = Path(tempfile.mkdtemp(prefix=".scratch-", dir=workspace.root))
         lock = _locked(folder)
@@ -434,17 +434,32 @@ def _scratch(workspace: Workspace) -> Iterator[Path]:
             os.close(lock)
 
 
+def _clear_abandoned(folder: Path) -> None:
+    """Remove a killed run's folder. Errors: OSError."""
+    age = time.time() - folder.stat().st_mtime
+    if age <= _UNLOCKED_SECONDS:
+        return
+    try:
+        held = _locked(folder)
+    except BlockingIOError:
+        return
+    if held is not None or age > _ABANDONED_SECONDS:
+        shutil.rmtree(folder, ignore_errors=True)
+    if held is not None:
+        os.close(held)
+
+
 def _locked(folder: Path) -> int | None:
     """A descriptor that holds the folder's lock until it is closed, by the death of its process at the latest.
 
-    None where another process holds it, or where the disk knows no locks.
+    None where the disk knows no locks. Errors: BlockingIOError where another run holds it; OSError.
     """
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except FileNotFoundError:
-        return None
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise
     except OSError:
         os.close(descriptor)
         return None

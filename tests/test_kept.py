@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import tempfile
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -262,11 +264,26 @@ def test_an_earlier_instant_is_made_aside_and_spoils_nothing(workspace: Workspac
         lambda store: run(store, "drop table opportunity_versions"),
     ],
 )
-def test_a_damaged_store_is_made_anew(workspace: Workspace, tmp_path: Path, harm: Callable[[Path], None]) -> None:
+def test_a_damaged_store_is_made_anew(
+    workspace: Workspace, tmp_path: Path, harm: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     content(workspace, at("2026-08-20"))
     harm(workspace.history)
     a_change(workspace)
+    monkeypatch.setattr(history, "_empty", partial(emptied, history._empty))
     same(content(workspace, None), from_the_landing_alone(workspace, tmp_path, None), "damaged")
+
+
+def emptied(work: Callable[[Path], None], folder: Path) -> None:
+    """What was begun is gone, and the folder is the one that its run holds the lock of."""
+    (folder / "deep" / "er").mkdir(parents=True)
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        work(folder)
+        assert os.fstat(held).st_nlink > 0
+        assert list(folder.iterdir()) == []
+    finally:
+        os.close(held)
 
 
 def flip(store: Path, *, every: int) -> None:

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import random
+import time
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ from pipelines.progress import Silent
 from pipelines.settings import Workspace
 from pipelines.warehouse import editions, history
 from pipelines.warehouse.editions import GRAINS
+from tests.test_history import small_deal
+from tests.warehouse_help import Rows, at, land_all
 
 _DEALS = "opportunity_id,owner_id,created_on,close_on,stage,amount\n"
 _CALLS = "forecaster_id,layer,period_start_on,category,submitted_at,amount\n"
@@ -119,6 +122,30 @@ def test_a_file_that_was_refused_changes_no_number(tmp_path: Path) -> None:
         assert editions.read(before, name).equals(editions.read(after, name)), name
 
 
+def test_somebody_called_company_is_the_company_and_is_counted_once(tmp_path: Path) -> None:
+    """The name of everybody's last scope, as an owner, a forecaster and a manager."""
+    workspace = Workspace(tmp_path)
+    people: Rows = [{"person_id": "company", "name": "All of us"}]
+    people += [{"person_id": "ann", "name": "Ann", "manager_id": "company"}]
+    deals: Rows = [
+        small_deal(opportunity_id=name, owner_id=owner, created_on="2026-07-05", close_on="2026-09-15", amount=amount)
+        for name, owner, amount in (("a", "ann", 100), ("b", "company", 20))
+    ]
+    calls: Rows = [
+        {"forecaster_id": who, "period_start_on": "2026-04-01", "forecast_amount": 10, "actual_amount": 9}
+        for who in ("company", "ann")
+    ]
+    land_all(workspace, {"people": people, "opportunities": deals, "forecast_records": calls})
+    ref = runs.publish(workspace, Silent(), as_of=at("2026-08-20"))
+    assert [finding for finding in editions.verify(ref) if not finding.ok] == []
+    assert editions.read(ref, "scopes")["scope"].to_list() == ["ann", "company"]
+    whole = {"scope": "company"}
+    moved = editions.read(ref, "pipeline_movement", where=whole | {"span_kind": "period", "movement": "end"})
+    assert moved.sort("span_start_on")["amount"][-1] == 120
+    weekly = editions.read(ref, "pipeline_weekly", where=whole).sort("period_start_on", "week_of_period")
+    assert (weekly["due_amount"][-1], weekly["due_count"][-1]) == (120, 2)
+
+
 def test_what_a_killed_run_left_is_removed_and_what_a_living_one_holds_is_not(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     killed, young, living = (tmp_path / f".scratch-{name}" for name in ("killed", "young", "living"))
@@ -137,6 +164,32 @@ def test_what_a_killed_run_left_is_removed_and_what_a_living_one_holds_is_not(tm
     finally:
         os.close(held)
     assert not own.exists()
+
+
+def test_where_a_disk_knows_no_locks_a_day_tells_what_was_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_locks(descriptor: int, operation: int) -> None:
+        raise OSError(errno.EBADF, "no locks here")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    left, recent = tmp_path / ".scratch-left", tmp_path / ".scratch-recent"
+    for folder, age in ((left, 90_000), (recent, 3_600)):
+        folder.mkdir()
+        os.utime(folder, (time.time() - age,) * 2)
+    with runs._scratch(Workspace(tmp_path)) as own:
+        assert sorted(tmp_path.iterdir()) == sorted([recent, own])
+
+
+def test_what_belongs_to_somebody_else_keeps_nobody_from_publishing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def theirs(*_: object) -> int:
+        raise PermissionError(errno.EACCES, "theirs")
+
+    (tmp_path / ".scratch-theirs").mkdir()
+    os.utime(tmp_path / ".scratch-theirs", (1, 1))
+    monkeypatch.setattr(runs, "_clear_abandoned", theirs)
+    with runs._scratch(Workspace(tmp_path)) as own:
+        assert own.is_dir()
 
 
 def test_a_workspace_that_may_not_be_written_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from dashboard.tables import Column
 from dashboard.views import parts
 from dashboard.wording_record import MOVEMENTS
 from pipelines.engine import movement_drill
+from pipelines.errors import EditionError
 from pipelines.history_contracts import PipelineMovement
 
 MOVED = "moved"
@@ -76,7 +77,11 @@ def _behind(filters: Filters, answer: MovementAnswer, counted: Mapping[str, tupl
     )
     if name is None:
         return
-    rows = answers_movement.behind(filters, answer.span, name)
+    try:
+        rows = answers_movement.behind(filters, answer.span, name)
+    except EditionError as error:  # of a version that did not publish them: the bridge stands all the same
+        st.info(theme.escape(f"{error.problem} {error.remedy}"))
+        return
     unit = "" if currency == theme.NO_CURRENCY else f", {currency}"
     shown = rows.head(LARGEST)
     if shown.height < rows.height:

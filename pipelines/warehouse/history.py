@@ -115,13 +115,21 @@ def build(
             if not kept.relies_on_before or not (isinstance(error, WorkspaceError) or is_storage_fault(error)):
                 raise
         # What was kept turned out to be damaged: it is only a convenience.
-        shutil.rmtree(scratch)
-        scratch.mkdir()
+        _empty(scratch)
         return go(Kept.beside(workspace.landing, workspace.history, settings, scratch, full=True))
     except duckdb.Error as error:
         if not is_storage_fault(error):
             raise
         raise trouble(workspace.landing, error) from error
+
+
+def _empty(folder: Path) -> None:
+    """Remove what is in it; the folder itself stays, as the run that made it holds its lock."""
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def _closing(engine: Engine, **wanted: Any) -> Prepared:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,15 @@ import polars as pl
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard import answers_movement, answers_pipeline, answers_value, shelf, wording_pipeline, wording_value
+from dashboard import (
+    answers_movement,
+    answers_pipeline,
+    answers_value,
+    shelf,
+    wording_movement,
+    wording_pipeline,
+    wording_value,
+)
 from dashboard.charts.intervals import intervals
 from dashboard.charts.rate_history import rate_history
 from dashboard.charts.reliability import reliability
@@ -71,6 +80,15 @@ def filters_of(workspace: Workspace, **more: Any) -> Filters:
 
 
 # The simulated company
+
+
+def test_a_movement_too_small_to_be_seen_in_its_ends_says_by_how_much() -> None:
+    def said(start: int, end: int) -> str:
+        return wording_movement.title("Q3 2026", Decimal(start), Decimal(end), "USD")
+
+    assert said(12_410_000, 12_420_000) == "Q3 2026: open and due rose by $10.0K to $12.4M"
+    assert said(12_400_000, 10_000_000) == "Q3 2026: open and due fell from $12.4M to $10.0M"
+    assert said(5, 5) == "Q3 2026: open and due stayed at $5"
 
 
 def test_the_movement_opens_to_the_deals_behind_each_amount(

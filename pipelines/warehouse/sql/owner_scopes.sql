@@ -29,7 +29,7 @@ spans as (
 final as (
     select person_id, from_on, to_on, person_id as scope from spans where from_on < to_on
     union all
-    select person_id, from_on, to_on, 'company' from spans where from_on < to_on
+    select person_id, from_on, to_on, 'company' from spans where from_on < to_on and person_id <> 'company'
     union all
     select spans.person_id, spans.from_on, spans.to_on, above.ancestor_id
     from spans

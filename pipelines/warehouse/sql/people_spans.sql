@@ -1,5 +1,6 @@
 -- One row per person and span of days [from_on, to_on): who they were and whom they reported to.
 -- The span in force on a day is the one with the latest valid_from_on by then; the first one reaches back for good.
+-- 'company' is everybody's last scope and nobody's name: a person called so is left out, and whoever reports to it to none.
 with people as (
     select *, coalesce(valid_from_on, date '0001-01-01') as began_on from people
 ),
@@ -16,7 +17,7 @@ final as (
     select
         person_id,
         name,
-        case when manager_id <> person_id then manager_id end as manager_id,
+        case when manager_id <> person_id and manager_id <> 'company' then manager_id end as manager_id,
         role,
         team,
         region,
@@ -28,4 +29,4 @@ final as (
     from ordered
 )
 
-select * from final where from_on < to_on
+select * from final where from_on < to_on and person_id <> 'company'

@@ -11,7 +11,7 @@ today as (
 ),
 
 tree as (
-    select person_id, parent_scope, 1 as depth from parents where parent_scope = 'company'
+    select person_id, parent_scope, 1 as depth from parents where parent_scope = 'company' and person_id <> 'company'
     union all
     select parents.person_id, parents.parent_scope, tree.depth + 1
     from parents
@@ -71,7 +71,6 @@ final as (
     left join seen_layers using (person_id)
     left join reports using (person_id)
     left join chiefs using (person_id)
-    where tree.person_id <> 'company'
 )
 
 select * from final

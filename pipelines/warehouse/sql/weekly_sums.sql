@@ -76,7 +76,7 @@ summed as (
         open_count, open_amount, unvalued_count, due_count, due_amount, won_count, won_amount, lost_count, lost_amount
     from of_owners
     left join leaders on of_owners.owner_id = leaders.ancestor_id
-    where leaders.ancestor_id is null
+    where leaders.ancestor_id is null and of_owners.owner_id <> 'company'
 ),
 
 final as (
